@@ -1,0 +1,69 @@
+// Package authz answers one question: may this caller do this action on this resource?
+//
+// It evaluates IAM policy documents (identity, resource, permissions boundary and session policies) with AWS's order: an explicit deny
+// wins, then what may allow must allow, and the default is deny. It keeps no users or roles itself: Directory gives them, and the
+// iam service owns them.
+package authz
+
+import (
+	"context"
+
+	"github.com/galen-health/galen/platform/call"
+)
+
+// Request is one question.
+type Request struct {
+	Action   string            // "omics:GetReadSet"
+	Resource string            // an ARN; "*" for actions on no particular resource
+	Context  map[string]string // condition keys beyond the global ones that the evaluator fills from the call: "s3:prefix", "aws:ResourceTag/x"
+	// ResourcePolicies are the policies attached to the resource (bucket policy, key policy, role trust policy), IAM policy JSON.
+	ResourcePolicies []string
+	// ResourceMustAllow is set where the resource's own policy has to allow explicitly (key policies, role trust policies).
+	ResourceMustAllow bool
+}
+
+// Decision is the answer and the statement that decided, for the audit log and for explain-access.
+type Decision struct {
+	Allowed   bool
+	Explicit  bool   // an explicit deny decided
+	Policy    string // name or ARN of the deciding policy; "" when nothing matched
+	Statement string // its Sid or index
+}
+
+// Authorizer decides. Check returns nil when allowed, else errs.Denied with a message in the form that AWS callers know
+// ("User: ARN is not authorized to perform: ACTION on resource: ARN …").
+type Authorizer interface {
+	Decide(ctx context.Context, c *call.Call, r Request) Decision
+	Check(ctx context.Context, r Request) error // for the caller in ctx
+}
+
+// Credential is what an access key id stands for.
+type Credential struct {
+	Secret       string
+	SessionToken string // "" for long-term keys; must match the token sent
+	Principal    call.Principal
+}
+
+// Directory is what authz and the edge need of the users, roles, keys and policies that the iam and sts services own.
+type Directory interface {
+	// Credential returns errs.Unauthenticated when the key id is unknown, inactive, expired or its token is wrong.
+	Credential(ctx context.Context, accessKeyID, sessionToken string) (Credential, error)
+	// Policies returns the documents that apply to p: identity policies (inline, attached, of groups or of the role) and the
+	// permissions boundary ("" = none). Root has none and is allowed all within the account.
+	Policies(ctx context.Context, p call.Principal) (identity []Policy, boundary string, err error)
+}
+
+// Policy is one named policy document.
+type Policy struct {
+	Name     string // inline name or managed policy ARN
+	Document string // IAM policy JSON
+}
+
+// Roles turns a role into a caller: services run jobs under the role that the caller passed.
+type Roles interface {
+	// Pass checks that the caller in ctx may pass role to service (iam:PassRole) and that the role trusts it.
+	Pass(ctx context.Context, roleARN, servicePrincipal string) error
+	// As returns a context whose caller is a session of role, opened by the service principal; errs.Denied when the role is gone
+	// or does not trust the service.
+	As(ctx context.Context, roleARN, servicePrincipal, sessionName string) (context.Context, error)
+}
