@@ -59,7 +59,9 @@ type Call struct {
 type contextKey struct{}
 
 // With returns a context that carries c.
-func With(ctx context.Context, c *Call) context.Context { return context.WithValue(ctx, contextKey{}, c) }
+func With(ctx context.Context, c *Call) context.Context {
+	return context.WithValue(ctx, contextKey{}, c)
+}
 
 // From returns the call in progress; a context without one yields a Call that no policy allows anything.
 func From(ctx context.Context) *Call {

@@ -16,24 +16,24 @@ type Code int
 
 // The codes, with the HTTP status that an edge without a more specific rule answers.
 const (
-	Internal        Code = iota // 500: a defect of ours
-	Invalid                     // 400: the caller's input breaks the contract
-	NotFound                    // 404: no such thing, or the caller may not know that it exists
-	Conflict                    // 409: the thing is in a state that forbids this, or exists already
-	Denied                      // 403: policy does not allow this caller this action on this resource
-	Unauthenticated             // 401/403: who is calling could not be established
-	Exhausted                   // 402/429: a quota of the account or store is used up
-	Throttled                   // 429: slow down and try again
-	Precondition                // 412: a condition of the caller (If-Match, expected version) does not hold
-	Unsupported                 // 501: the contract's operation or option is not offered here; the message says what to use
-	Unavailable                 // 503: an engine cannot serve now; try again
-	Corrupt                     // 500: what is stored fails its checks; never served
-	TooLarge                    // 413: over a size bound, which the message names
-	NotAcceptable               // 406: no representation that the caller accepts
-	OutOfRange                  // 416: the byte range or part does not exist
-	Gone                        // 410: it existed and was deleted
-	Timeout                     // 408/504: a time bound ran out
-	UnsupportedMedia            // 415: the body is of a type that this address does not take
+	Internal         Code = iota // 500: a defect of ours
+	Invalid                      // 400: the caller's input breaks the contract
+	NotFound                     // 404: no such thing, or the caller may not know that it exists
+	Conflict                     // 409: the thing is in a state that forbids this, or exists already
+	Denied                       // 403: policy does not allow this caller this action on this resource
+	Unauthenticated              // 401/403: who is calling could not be established
+	Exhausted                    // 402/429: a quota of the account or store is used up
+	Throttled                    // 429: slow down and try again
+	Precondition                 // 412: a condition of the caller (If-Match, expected version) does not hold
+	Unsupported                  // 501: the contract's operation or option is not offered here; the message says what to use
+	Unavailable                  // 503: an engine cannot serve now; try again
+	Corrupt                      // 500: what is stored fails its checks; never served
+	TooLarge                     // 413: over a size bound, which the message names
+	NotAcceptable                // 406: no representation that the caller accepts
+	OutOfRange                   // 416: the byte range or part does not exist
+	Gone                         // 410: it existed and was deleted
+	Timeout                      // 408/504: a time bound ran out
+	UnsupportedMedia             // 415: the body is of a type that this address does not take
 )
 
 var names = [...]string{"internal", "invalid", "not found", "conflict", "denied", "unauthenticated", "exhausted", "throttled",

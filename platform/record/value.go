@@ -134,4 +134,6 @@ func Pair(first, second Value) Value {
 }
 
 // Quantity is a number in a unit: a Pair of the unit token and the number. The caller canonicalises units where it can.
-func Quantity(system, code string, number float64) Value { return Pair(Token(system, code), Number(number)) }
+func Quantity(system, code string, number float64) Value {
+	return Pair(Token(system, code), Number(number))
+}
