@@ -1,0 +1,34 @@
+// Command galen is the one binary: the server and the tools around it. Each subcommand is in its own file.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/alecthomas/kong"
+)
+
+// version is set by the build.
+var version = "dev"
+
+type cli struct {
+	Route     routeCmd     `cmd:"" help:"Say for any file which service owns it, by content alone."`
+	Catalogue catalogueCmd `cmd:"" help:"Print the portfolio: who owns what, under which contracts, how available it is."`
+	Version   versionCmd   `cmd:"" help:"Print the version."`
+}
+
+type versionCmd struct{}
+
+func (versionCmd) Run() error {
+	_, err := fmt.Println("galen", version)
+	return err
+}
+
+func main() {
+	var c cli
+	ctx := kong.Parse(&c, kong.Name("galen"), kong.Description("The open, self-hosted answer to AWS for Health."), kong.UsageOnError())
+	if err := ctx.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "galen:", err)
+		os.Exit(1)
+	}
+}
