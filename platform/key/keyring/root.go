@@ -1,0 +1,44 @@
+package keyring
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"io/fs"
+	"strings"
+
+	"github.com/galen-health/galen/platform/disk"
+	"github.com/galen-health/galen/platform/errs"
+)
+
+// rootFile holds the root key in base64 when the operator gave none. Whoever has it and the ring has every key.
+const rootFile = "root.key"
+
+// ParseRoot reads a root key as GALEN_ROOT_KEY gives it: 32 bytes in base64.
+func ParseRoot(s string) ([]byte, error) {
+	b, err := base64.StdEncoding.DecodeString(strings.TrimSpace(s))
+	if err != nil || len(b) != 32 {
+		return nil, errs.New(errs.Invalid, "the root key is not 32 bytes in base64: make one with `head -c 32 /dev/urandom | base64`")
+	}
+	return b, nil
+}
+
+// readRoot returns the root key of the folder; with create, it makes one when there is none.
+func readRoot(d disk.FS, create bool) ([]byte, error) {
+	b, err := disk.ReadFile(d, rootFile, 1<<10)
+	switch {
+	case err == nil:
+		defer clear(b)
+		return ParseRoot(string(b))
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, errs.Wrap(errs.Unavailable, err, "the root key file cannot be read")
+	case !create:
+		return nil, errs.New(errs.Invalid, "the key ring has no root key: set GALEN_ROOT_KEY or put the file %s back", rootFile)
+	}
+	root := make([]byte, 32)
+	_, _ = rand.Read(root) // never fails
+	if err := disk.Replace(d, rootFile, []byte(base64.StdEncoding.EncodeToString(root)+"\n")); err != nil {
+		return nil, errs.Wrap(errs.Unavailable, err, "the root key file cannot be written")
+	}
+	return root, nil
+}
