@@ -80,6 +80,7 @@ type Message struct {
 	Topic string
 	Body  []byte
 	Time  time.Time
+	Space Space // where the batch was made; "" when the back end does not tell
 }
 
 // Tx is one batch being made. Reads see the newest committed state under the locks held, and the batch's own writes.
