@@ -47,3 +47,5 @@ const (
 	r4Examples = "fhir/hl7.fhir.r4-4.0.1.tar.gz"
 	synthea    = "fhir/synthea-r4-patients.tar.gz"
 )
+
+func testCorpusRoot() string { return testdata.Root() }

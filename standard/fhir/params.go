@@ -194,6 +194,9 @@ func (t *typeParams) add(from *Type, p *Param, path string) error {
 	if !ok {
 		return fmt.Errorf("path %s has no type", path)
 	}
+	if p.Code == "_id" || p.Code == "_lastUpdated" {
+		return nil // the store knows both without looking into the resource
+	}
 	typ, _, targets := typeRef(typ)
 	at, _, err := t.reach(from, path)
 	if err != nil {
