@@ -216,37 +216,42 @@ func (c *Checker) member(obj, m int, e *Elem, lo, hi int) {
 		return
 	}
 	last := len(c.path) - 1
+	half, other := -1, -2 // the array with the other halves, and its node beside x; -2: not looked for yet
 	for n := 0; x >= 0; n, x = n+1, d.After(m, x) {
 		c.path[last].index = n
-		if d.Nodes[x].Kind == tape.Null {
-			if !c.paired(obj, e, n) {
+		if d.Nodes[x].Kind != tape.Null {
+			c.value(x, e, lo, hi)
+		} else {
+			if other == -2 {
+				half, other = c.otherHalf(obj, e, n)
+			}
+			if other < 0 || d.Nodes[other].Kind == tape.Null {
 				c.fail("structure", "null is not a value here")
 			}
-			continue
 		}
-		c.value(x, e, lo, hi)
+		if other >= 0 {
+			other = d.After(half, other)
+		}
 	}
 	c.path[last].index = -1
 }
 
-// paired reports whether the n-th value of the other half of a primitive array ("given" and "_given") is there, so that this one may be
-// null (R4 JSON, "repeating primitives").
-func (c *Checker) paired(obj int, e *Elem, n int) bool {
-	other := "_" + e.Name
+// otherHalf finds the n-th value of the other half of a primitive array ("given" and "_given"); where it has a value, this half may be null
+// (R4 JSON, "repeating primitives").
+func (c *Checker) otherHalf(obj int, e *Elem, n int) (array, node int) {
+	name := "_" + e.Name
 	if e.sibling {
-		other = e.Name[1:]
+		name = e.Name[1:]
 	} else if e.Type.Kind != PrimitiveType {
-		return false
+		return -1, -1
 	}
-	arr := c.d.Get(obj, other)
-	if arr < 0 {
-		return false
+	if array = c.d.Get(obj, name); array < 0 {
+		return -1, -1
 	}
-	x := c.d.First(arr)
-	for ; x >= 0 && n > 0; n-- {
-		x = c.d.After(arr, x)
+	for node = c.d.First(array); node >= 0 && n > 0; n-- {
+		node = c.d.After(array, node)
 	}
-	return x >= 0 && c.d.Nodes[x].Kind != tape.Null
+	return array, node
 }
 
 func (c *Checker) value(i int, e *Elem, lo, hi int) {
