@@ -1,0 +1,117 @@
+"""boto3 against healthlake, and signed FHIR REST beside it."""
+import json
+import uuid
+
+from galen import ENDPOINT, REGION, ACCOUNT, client, equal, fails, http, main, role, true, wait
+
+hl, s3, kms = client("healthlake"), client("s3"), client("kms")
+store = {}
+
+
+def fhir(method, path, body=None, **headers):
+    h = {"Content-Type": "application/fhir+json", **{k.replace("_", "-"): v for k, v in headers.items()}}
+    data = json.dumps(body).encode() if body is not None else None
+    status, head, raw = http(method, f"/datastore/{store['id']}/r4/{path}", "healthlake", data, h)
+    return status, head, json.loads(raw) if raw else None
+
+
+def test_datastore():
+    r = hl.create_fhir_datastore(DatastoreName="suite", DatastoreTypeVersion="R4", Tags=[{"Key": "a", "Value": "b"}])
+    store["id"], store["arn"] = r["DatastoreId"], r["DatastoreArn"]
+    wait(lambda: hl.describe_fhir_datastore(DatastoreId=store["id"])["DatastoreProperties"]["DatastoreStatus"], ["ACTIVE"], ["CREATE_FAILED"])
+    true(store["id"] in [d["DatastoreId"] for d in hl.list_fhir_datastores(Filter={"DatastoreStatus": "ACTIVE"})["DatastorePropertiesList"]], "listed")
+    equal(hl.list_tags_for_resource(ResourceARN=store["arn"])["Tags"], [{"Key": "a", "Value": "b"}], "tags")
+    hl.tag_resource(ResourceARN=store["arn"], Tags=[{"Key": "c", "Value": "d"}])
+    hl.untag_resource(ResourceARN=store["arn"], TagKeys=["a"])
+    equal(hl.list_tags_for_resource(ResourceARN=store["arn"])["Tags"], [{"Key": "c", "Value": "d"}], "tags changed")
+    fails("ResourceNotFoundException", hl.describe_fhir_datastore, DatastoreId="0" * 32, status=404)
+    fails("ValidationException", hl.create_fhir_datastore, DatastoreTypeVersion="R9", status=400)
+
+
+def test_resources():
+    status, head, p = fhir("POST", "Patient", {"resourceType": "Patient", "name": [{"family": "Suite", "given": ["Ann"]}], "birthDate": "1970-02-03", "gender": "female"})
+    equal((status, p["meta"]["versionId"]), (201, "1"), "create")
+    true(head["Location"].endswith(f"Patient/{p['id']}/_history/1"), head.get("Location"))
+    equal(head["ETag"], 'W/"1"', "ETag")
+    p["active"] = True
+    status, head, p2 = fhir("PUT", f"Patient/{p['id']}", p, If_Match='W/"1"')
+    equal((status, p2["meta"]["versionId"]), (200, "2"), "update")
+    status, _, outcome = fhir("PUT", f"Patient/{p['id']}", p, If_Match='W/"1"')
+    equal((status, outcome["resourceType"]), (412, "OperationOutcome"), "a stale If-Match")
+    equal(fhir("GET", f"Patient/{p['id']}/_history/1")[2].get("active"), None, "first version")
+    equal(fhir("GET", f"Patient/{p['id']}/_history")[2]["total"], 2, "history")
+    status, _, outcome = fhir("POST", "Patient", {"resourceType": "Patient", "nmae": "typo"})
+    equal((status, outcome["resourceType"]), (400, "OperationOutcome"), "unknown element")
+    equal(fhir("GET", "Patient/none")[0], 404, "absent")
+    equal(fhir("DELETE", f"Patient/{p['id']}")[0] in (200, 204), True, "delete")
+    equal(fhir("GET", f"Patient/{p['id']}")[0], 410, "gone")
+    equal(http("GET", f"/datastore/{store['id']}/r4/Patient/x", "healthlake", sign=False)[0], 403, "no signature")
+
+
+def test_transaction_and_search():
+    urn = "urn:uuid:" + str(uuid.uuid4())
+    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [
+        {"fullUrl": urn, "resource": {"resourceType": "Patient", "identifier": [{"system": "urn:s", "value": "42"}], "name": [{"family": "Linked"}], "birthDate": "1980"}, "request": {"method": "POST", "url": "Patient"}}] + [
+        {"resource": {"resourceType": "Observation", "status": "final", "code": {"coding": [{"system": "http://loinc.org", "code": "8867-4"}]}, "subject": {"reference": urn},
+                      "effectiveDateTime": f"2024-01-{d:02d}T08:00:00Z", "valueQuantity": {"value": 60 + d, "unit": "/min", "system": "http://unitsofmeasure.org", "code": "/min"}}, "request": {"method": "POST", "url": "Observation"}} for d in range(1, 13)]}
+    status, _, answer = fhir("POST", "", bundle)
+    equal((status, answer["type"], len(answer["entry"])), (200, "transaction-response", 13), "transaction")
+    pid = answer["entry"][0]["response"]["location"].split("/_history")[0].split("Patient/")[-1]
+    _, _, found = fhir("GET", "Patient?identifier=urn:s|42")
+    equal([e["resource"]["id"] for e in found["entry"]], [pid], "by identifier")
+    _, _, found = fhir("GET", f"Observation?subject=Patient/{pid}&code=http://loinc.org|8867-4&date=ge2024-01-05&_sort=-date&_count=3&_include=Observation:subject")
+    matches = [e for e in found["entry"] if e["search"]["mode"] == "match"]
+    equal([m["resource"]["effectiveDateTime"][:10] for m in matches], ["2024-01-12", "2024-01-11", "2024-01-10"], "sorted page")
+    equal([e["resource"]["id"] for e in found["entry"] if e["search"]["mode"] == "include"], [pid], "_include")
+    seen, nxt = 3, next(l["url"] for l in found["link"] if l["relation"] == "next")
+    while nxt:
+        _, _, raw = http("GET", nxt[nxt.index("/datastore"):], "healthlake")
+        page = json.loads(raw)
+        seen += sum(1 for e in page["entry"] if e["search"]["mode"] == "match")
+        nxt = next((l["url"] for l in page["link"] if l["relation"] == "next"), None)
+    equal(seen, 8, "all pages")
+    equal(fhir("GET", "Observation?subject.identifier=urn:s|42&_summary=count")[2]["total"], 12, "chained")
+    equal(fhir("GET", "Patient?_has:Observation:subject:code=8867-4")[2]["entry"][0]["resource"]["id"], pid, "_has")
+    equal(fhir("GET", "Patient?name=Link")[2]["entry"][0]["resource"]["id"], pid, "by string")
+    equal(fhir("GET", "Patient?nosuchparam=1")[0], 400, "unknown parameter")
+    bad = json.loads(json.dumps(bundle))
+    bad["entry"][5]["resource"]["status"] = "nonsense"
+    before = fhir("GET", "Observation?_summary=count")[2]["total"]
+    equal(fhir("POST", "", bad)[0], 400, "one bad entry fails all")
+    equal(fhir("GET", "Observation?_summary=count")[2]["total"], before, "nothing was written")
+    equal(fhir("GET", "metadata")[2]["fhirVersion"], "4.0.1", "capability statement")
+
+
+def test_import():
+    s3.create_bucket(Bucket="hl-in")
+    s3.create_bucket(Bucket="hl-out")
+    lines = [json.dumps({"resourceType": "Patient", "id": f"imp{i}", "gender": "male"}) for i in range(250)] + ['{"resourceType":"Patient"}', "not json"]
+    s3.put_object(Bucket="hl-in", Key="in/patients.ndjson", Body="\n".join(lines).encode())
+    arn = role("hl-import", "healthlake.amazonaws.com")
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    job = hl.start_fhir_import_job(DatastoreId=store["id"], InputDataConfig={"S3Uri": "s3://hl-in/in/"}, DataAccessRoleArn=arn, JobName="suite",
+                                   JobOutputDataConfig={"S3Configuration": {"S3Uri": "s3://hl-out/o/", "KmsKeyId": key}})["JobId"]
+    props = lambda: hl.describe_fhir_import_job(DatastoreId=store["id"], JobId=job)["ImportJobProperties"]
+    wait(lambda: props()["JobStatus"], ["COMPLETED", "COMPLETED_WITH_ERRORS"], ["FAILED"])
+    equal(props()["JobStatus"], "COMPLETED_WITH_ERRORS", "two bad lines")
+    report = props()["JobProgressReport"]
+    equal((report["TotalNumberOfResourcesImported"], report["TotalNumberOfResourcesWithCustomerError"]), (250, 2), "counters")
+    keys = [o["Key"] for o in s3.list_objects_v2(Bucket="hl-out")["Contents"]]
+    manifest = [k for k in keys if k.endswith("manifest.json")]
+    equal(len(manifest), 1, f"one manifest in {keys}")
+    m = json.loads(s3.get_object(Bucket="hl-out", Key=manifest[0])["Body"].read())
+    equal(m["numberOfResourcesImportedSuccessfully"], 250, "manifest")
+    equal(fhir("GET", "Patient/imp7")[2]["gender"], "male", "imported resource")
+    true(job in [j["JobId"] for j in hl.list_fhir_import_jobs(DatastoreId=store["id"])["ImportJobPropertiesList"]], "listed")
+    fails("ResourceNotFoundException", hl.describe_fhir_import_job, DatastoreId=store["id"], JobId="0" * 32, status=404)
+
+
+def test_delete():
+    r = hl.create_fhir_datastore(DatastoreTypeVersion="R4", DatastoreName="short-lived")
+    wait(lambda: hl.describe_fhir_datastore(DatastoreId=r["DatastoreId"])["DatastoreProperties"]["DatastoreStatus"], ["ACTIVE"])
+    hl.delete_fhir_datastore(DatastoreId=r["DatastoreId"])
+    wait(lambda: hl.describe_fhir_datastore(DatastoreId=r["DatastoreId"])["DatastoreProperties"]["DatastoreStatus"], ["DELETED"])
+    equal(http("GET", f"/datastore/{r['DatastoreId']}/r4/Patient", "healthlake")[0] in (400, 404), True, "a deleted store serves nothing")
+
+
+main()
