@@ -1,0 +1,259 @@
+package keyring_test
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/galen-health/galen/platform/disk/disktest"
+	"github.com/galen-health/galen/platform/errs"
+	"github.com/galen-health/galen/platform/key"
+	"github.com/galen-health/galen/platform/key/keyring"
+)
+
+var root = bytes.Repeat([]byte{7}, 32)
+
+func TestAnotherRootKeyIsRefusedAndNothingIsWritten(t *testing.T) {
+	dir := t.TempDir()
+	r, _ := open(t, dir, root)
+	dk := dataKey(t, r, "", nil)
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	before := files(t, dir)
+	for _, wrong := range [][]byte{bytes.Repeat([]byte{8}, 32), nil} {
+		_, err := keyring.Open(dir, wrong, keyring.Config{})
+		refused(t, err, errs.Invalid)
+		if !strings.Contains(err.Error(), "root key") {
+			t.Errorf("error = %v", err)
+		}
+	}
+	if _, err := keyring.Open(dir, root[:31], keyring.Config{}); err == nil {
+		t.Error("a short root key was taken")
+	}
+	for name, b := range files(t, dir) {
+		if !bytes.Equal(b, before[name]) {
+			t.Errorf("%s changed", name)
+		}
+	}
+	r, _ = open(t, dir, root)
+	opens(t, r, dk, nil)
+}
+
+// files reads a folder.
+func files(t *testing.T, dir string) map[string][]byte {
+	t.Helper()
+	m := map[string][]byte{}
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range list {
+		b, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m[e.Name()] = b
+	}
+	return m
+}
+
+func TestFilesAreTheOwnersOnlyAndSealed(t *testing.T) {
+	dir := t.TempDir()
+	r, _ := open(t, dir, nil)
+	dk := dataKey(t, r, create(t, r), nil)
+	if err := r.SetAlias("alias/canary", dk.KeyARN, true); err != nil {
+		t.Fatal(err)
+	}
+	for name, b := range files(t, dir) {
+		st, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name != "LOCK" && st.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v", name, st.Mode())
+		}
+		if bytes.Contains(b, dk.Plain) || bytes.Contains(b, []byte("canary")) {
+			t.Errorf("%s holds plaintext", name)
+		}
+	}
+}
+
+func TestOneDamagedCopyIsMended(t *testing.T) {
+	for _, name := range []string{"ring.a", "ring.b"} {
+		dir := t.TempDir()
+		r, _ := open(t, dir, root)
+		dk := dataKey(t, r, create(t, r), nil)
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, name)
+		whole := files(t, dir)[name]
+		damage := map[string][]byte{"empty": {}, "cut": whole[:len(whole)-1], "longer": append(bytes.Clone(whole), 0), "gone": nil}
+		for i := range 200 {
+			b := bytes.Clone(whole)
+			bit := rand.IntN(len(b) * 8)
+			b[bit/8] ^= 1 << (bit % 8)
+			damage["bit "+string(rune('a'+i))] = b
+		}
+		for what, b := range damage {
+			if b == nil {
+				_ = os.Remove(path)
+			} else if err := os.WriteFile(path, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, faults := keyring.Verify(dir, root); len(faults) != 1 || !strings.Contains(faults[0].Error(), name) {
+				t.Errorf("%s: verify says %v", what, faults)
+			}
+			r, _ := open(t, dir, root)
+			if len(r.Faults()) != 1 {
+				t.Errorf("%s: faults %v", what, r.Faults())
+			}
+			opens(t, r, dk, nil)
+			if err := r.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if keys, faults := keyring.Verify(dir, root); keys != 2 || len(faults) != 0 {
+				t.Errorf("%s: after mending: %d keys, %v", what, keys, faults)
+			}
+		}
+	}
+}
+
+func TestTwoDamagedCopiesAreAnError(t *testing.T) {
+	dir := t.TempDir()
+	r, _ := open(t, dir, root)
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, b := range files(t, dir) {
+		if strings.HasPrefix(name, "ring.") {
+			b[len(b)-1] ^= 1
+			if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	_, err := keyring.Open(dir, root, keyring.Config{})
+	refused(t, err, errs.Corrupt)
+	if _, faults := keyring.Verify(dir, root); len(faults) != 2 {
+		t.Errorf("verify says %v", faults)
+	}
+	_, err = keyring.Open(dir, root, keyring.Config{}) // and nothing was mended
+	refused(t, err, errs.Corrupt)
+}
+
+func TestOneProcessAtATime(t *testing.T) {
+	dir := t.TempDir()
+	open(t, dir, root)
+	_, err := keyring.Open(dir, root, keyring.Config{})
+	refused(t, err, errs.Unavailable)
+}
+
+// A power cut at any moment keeps every acknowledged change; a destroyed key never comes back.
+func TestPowerCut(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	m := disktest.NewMem()
+	r, err := keyring.OpenFS(m, nil, keyring.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	type made struct {
+		dk        key.DataKey
+		destroyed bool
+	}
+	var acked []made
+	states := 0
+	for i := range 60 {
+		if i%3 == 2 {
+			k := &acked[rng.IntN(len(acked))]
+			if err := r.DestroyOwned(ctx, k.dk.KeyARN); err != nil {
+				t.Fatal(err)
+			}
+			k.destroyed = true
+		} else {
+			arn, err := r.CreateOwned(ctx, "x")
+			if err != nil {
+				t.Fatal(err)
+			}
+			acked = append(acked, made{dk: dataKey(t, r, arn, nil)})
+		}
+		for _, percent := range []int{0, 30, 100} {
+			states++
+			after, err := keyring.OpenFS(m.Crash(percent, rng), nil, keyring.Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, k := range acked {
+				if k.destroyed {
+					_, err := after.Open(ctx, k.dk.Wrapped, nil)
+					refused(t, err, errs.NotFound)
+				} else {
+					opens(t, after, k.dk, nil)
+				}
+			}
+		}
+	}
+	t.Logf("%d crash states", states)
+}
+
+// A write that fails anywhere changes nothing that is in force, and a restart finds the old state or the new one, whole.
+func TestFailedWrites(t *testing.T) {
+	for _, c := range []struct {
+		ops disktest.Op
+		err error
+	}{{disktest.Writes, syscall.ENOSPC}, {disktest.Syncs, syscall.EIO}} {
+		for n := 1; ; n++ {
+			m := disktest.NewMem()
+			f := &disktest.Fault{FS: m, Ops: c.ops, Err: c.err}
+			r, err := keyring.OpenFS(f, nil, keyring.Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			arn := create(t, r)
+			dk := dataKey(t, r, arn, nil)
+			f.Arm(n)
+			err = r.SetEnabled(arn, false)
+			if !f.Fired() {
+				if n < 4 {
+					t.Errorf("only %d places could fail", n-1)
+				}
+				break
+			}
+			refused(t, err, errs.Unavailable)
+			opens(t, r, dk, nil)
+			if c.ops == disktest.Syncs {
+				refused(t, r.SetEnabled(arn, false), errs.Unavailable) // no retry after a failed sync
+			}
+			after, err := keyring.OpenFS(m, nil, keyring.Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if k, err := after.Describe(arn); err != nil || k.State != keyring.Enabled && k.State != keyring.Disabled {
+				t.Errorf("after a restart: %+v, %v", k, err)
+			}
+		}
+	}
+}
+
+func FuzzDecrypt(f *testing.F) {
+	r, err := keyring.OpenFS(disktest.NewMem(), nil, keyring.Config{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	dk, err := r.DataKey(ctx, key.Ref{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(dk.Wrapped)
+	f.Add([]byte{1})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if _, err := r.Open(ctx, b, nil); err == nil && !bytes.Equal(b, dk.Wrapped) {
+			t.Error("a made-up ciphertext opened")
+		}
+	})
+}
