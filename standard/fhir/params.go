@@ -40,8 +40,13 @@ type Param struct {
 	Type       ParamType
 	Targets    []string    // reference: the types it may point to; nil = any
 	Components []ParamType // composite
-	fallback   bool        // ?false
-	canonical  bool        // reference: the values are canonical URLs only
+	// Same are parameters of the type that together have exactly this one's values, so that a store need not keep them twice ("combo-code"
+	// is "code" and "component-code"). With SameTarget set, it has only their references to that type ("patient" is "subject" to Patient).
+	Same       []*Param
+	SameTarget string
+
+	fallback  bool // ?false
+	canonical bool // reference: the values are canonical URLs only
 }
 
 // index of one resource type: its parameters and the trie that collects their values.
@@ -49,6 +54,14 @@ type typeParams struct {
 	byCode map[string]*Param
 	sorted []*Param
 	root   *place
+	paths  map[string]*Param // the first parameter with these paths and this type
+	later  []later
+}
+
+// later is a parameter that may turn out to be the Same as others.
+type later struct {
+	param *Param
+	paths []string
 }
 
 // place is a node of the trie: an element position that some parameter looks at.
@@ -105,7 +118,7 @@ func parseSearch(text string) (map[string]*typeParams, error) {
 	types := loadTypes().types
 	all := map[string]*typeParams{}
 	for _, name := range ResourceTypes() {
-		all[name] = &typeParams{byCode: map[string]*Param{}, root: &place{}}
+		all[name] = &typeParams{byCode: map[string]*Param{}, root: &place{}, paths: map[string]*Param{}}
 	}
 	var p *Param
 	var bases []string
@@ -144,6 +157,9 @@ func parseSearch(text string) (map[string]*typeParams, error) {
 					return nil, fmt.Errorf("line %d: no resource %s", n+1, b)
 				}
 				all[b].byCode[p.Code] = p
+				if len(paths) > 0 && !p.fallback {
+					all[b].later = append(all[b].later, later{p, paths})
+				}
 				for _, path := range paths {
 					if err = all[b].add(types[b], p, path); err != nil {
 						return nil, fmt.Errorf("line %d: %w", n+1, err)
@@ -181,6 +197,7 @@ func parseSearch(text string) (map[string]*typeParams, error) {
 		}
 	}
 	for _, t := range all {
+		t.same()
 		for _, p := range t.byCode {
 			t.sorted = append(t.sorted, p)
 		}
@@ -273,4 +290,61 @@ func LookupParam(resourceType, code string) *Param {
 		return t.byCode[code]
 	}
 	return nil
+}
+
+// same finds the parameters that need not be kept twice.
+func (t *typeParams) same() {
+	key := func(p *Param, paths []string) string { return string(p.Type) + " " + strings.Join(paths, " ") }
+	for _, l := range t.later {
+		if k := key(l.param, l.paths); t.paths[k] == nil && !strings.HasPrefix(l.param.Code, "combo-") {
+			t.paths[k] = l.param
+		}
+	}
+	for _, l := range t.later {
+		p := l.param
+		if p.Code[0] == '_' {
+			continue // shared by all types
+		}
+		if o := t.paths[key(p, l.paths)]; o != nil && o != p {
+			p.Same = []*Param{o}
+			continue
+		}
+		if p.Type == ReferenceParam {
+			target := ""
+			var plain []string
+			for _, path := range l.paths {
+				at, typ, _ := strings.Cut(path, "@")
+				_, _, targets := typeRef(typ)
+				if len(targets) != 1 || target != "" && target != targets[0] {
+					target = ""
+					break
+				}
+				target = targets[0]
+				plain = append(plain, at+"@Reference")
+			}
+			if o := t.paths[key(p, plain)]; target != "" && o != nil {
+				p.Same, p.SameTarget = []*Param{o}, target
+			}
+			continue
+		}
+		if strings.HasPrefix(p.Code, "combo-") {
+			var own, component []string
+			for _, path := range l.paths {
+				if strings.HasPrefix(path, "component>") {
+					component = append(component, path)
+				} else {
+					own = append(own, path)
+				}
+			}
+			if a, b := t.paths[key(p, own)], t.paths[key(p, component)]; a != nil && b != nil {
+				p.Same = []*Param{a, b}
+			}
+		}
+	}
+	for code, p := range t.byCode {
+		rest, ok := strings.CutPrefix(code, "combo-")
+		if ok && p.Type == CompositeParam && t.byCode[rest] != nil && t.byCode["component-"+rest] != nil {
+			p.Same = []*Param{t.byCode[rest], t.byCode["component-"+rest]}
+		}
+	}
 }
