@@ -1,0 +1,3 @@
+package aws
+
+//go:generate go run ./gen
