@@ -1,0 +1,5 @@
+// Package limits holds what bounds work on bytes that nobody vouches for: bytes, depth, expansion, time and the products of sizes.
+//
+// A bound that is passed is errs.TooLarge (errs.Timeout for time) with a message that names it. Nothing here allocates by what the input
+// says; a reader that has failed keeps failing.
+package limits
