@@ -1,6 +1,7 @@
 package keyring
 
 import (
+	"maps"
 	"sort"
 	"strings"
 	"time"
@@ -39,10 +40,10 @@ func (r *Ring) change(name string, fn func(*Key) error) error {
 	}
 	aliases := r.aliases
 	if k.State == Deleted {
-		r.aliases = make(map[string]string, len(aliases))
-		for a, id := range aliases {
-			if id != k.ID {
-				r.aliases[a] = id
+		r.aliases = make(map[string]alias, len(aliases))
+		for name, a := range aliases {
+			if a.KeyID != k.ID {
+				r.aliases[name] = a
 			}
 		}
 	}
@@ -100,19 +101,19 @@ func (r *Ring) List() []*Key {
 	return out
 }
 
-// Wrapper returns the key that a ciphertext is sealed under, whatever its state; errs.Invalid when it is not ours.
-func (r *Ring) Wrapper(ciphertext []byte) (*Key, error) {
-	id, _, err := keyOf(ciphertext)
+// Wrapper returns the key that a ciphertext is sealed under, whatever its state, and the version; errs.Invalid when it is not ours.
+func (r *Ring) Wrapper(ciphertext []byte) (k *Key, version uint32, err error) {
+	id, version, err := keyOf(ciphertext)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	k, ok := r.keys[id]
 	if !ok {
-		return nil, invalidCiphertext()
+		return nil, 0, invalidCiphertext()
 	}
-	return k.clone(), nil
+	return k.clone(), version, nil
 }
 
 // notPending guards changes that a key pending deletion refuses.
@@ -237,50 +238,54 @@ func (r *Ring) Tick() (deleted, rotated []*Key, err error) {
 
 // Alias is a name of a key.
 type Alias struct {
-	Name  string // alias/name
-	ARN   string
-	KeyID string
+	Name             string // alias/name
+	ARN              string
+	KeyID            string
+	Created, Updated time.Time
 }
 
 // SetAlias points an alias at a key. With create the alias must be new, else it must exist.
-func (r *Ring) SetAlias(alias, name string, create bool) error {
-	return r.changeAliases(func(m map[string]string) error {
-		k, err := r.find(name)
+func (r *Ring) SetAlias(name, target string, create bool) error {
+	return r.changeAliases(func(m map[string]alias) error {
+		k, err := r.find(target)
 		if err != nil {
 			return err
 		}
 		if err := r.notPending(k); err != nil {
 			return err
 		}
-		if _, taken := m[alias]; taken && create {
-			return errs.Named(errs.Conflict, "AlreadyExistsException", "An alias with the name %s already exists", r.aliasARN(alias))
-		} else if !taken && !create {
-			return errs.Named(errs.NotFound, "NotFoundException", "Alias %s is not found.", r.aliasARN(alias))
+		a, taken := m[name]
+		switch {
+		case taken && create:
+			return errs.Named(errs.Conflict, "AlreadyExistsException", "An alias with the name %s already exists", r.aliasARN(name))
+		case !taken && !create:
+			return errs.Named(errs.NotFound, "NotFoundException", "Alias %s is not found.", r.aliasARN(name))
+		case create:
+			a.Created = r.now()
 		}
-		m[alias] = k.ID
+		a.KeyID, a.Updated = k.ID, r.now()
+		m[name] = a
 		return nil
 	})
 }
 
 // DeleteAlias removes an alias.
-func (r *Ring) DeleteAlias(alias string) error {
-	return r.changeAliases(func(m map[string]string) error {
-		if _, ok := m[alias]; !ok {
-			return errs.Named(errs.NotFound, "NotFoundException", "Alias %s is not found.", r.aliasARN(alias))
+func (r *Ring) DeleteAlias(name string) error {
+	return r.changeAliases(func(m map[string]alias) error {
+		if _, ok := m[name]; !ok {
+			return errs.Named(errs.NotFound, "NotFoundException", "Alias %s is not found.", r.aliasARN(name))
 		}
-		delete(m, alias)
+		delete(m, name)
 		return nil
 	})
 }
 
-func (r *Ring) changeAliases(fn func(map[string]string) error) error {
+func (r *Ring) changeAliases(fn func(map[string]alias) error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	old := r.aliases
-	next := make(map[string]string, len(old)+1)
-	for a, id := range old {
-		next[a] = id
-	}
+	next := make(map[string]alias, len(old)+1)
+	maps.Copy(next, old)
 	if err := fn(next); err != nil {
 		return err
 	}
@@ -292,8 +297,8 @@ func (r *Ring) changeAliases(fn func(map[string]string) error) error {
 	return nil
 }
 
-func (r *Ring) aliasARN(alias string) string {
-	return strings.TrimSuffix(r.arn(""), "key/") + alias
+func (r *Ring) aliasARN(name string) string {
+	return strings.TrimSuffix(r.arn(""), "key/") + name
 }
 
 // Aliases returns all aliases by name.
@@ -301,8 +306,8 @@ func (r *Ring) Aliases() []Alias {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	out := make([]Alias, 0, len(r.aliases))
-	for a, id := range r.aliases {
-		out = append(out, Alias{Name: a, ARN: r.aliasARN(a), KeyID: id})
+	for name, a := range r.aliases {
+		out = append(out, Alias{Name: name, ARN: r.aliasARN(name), KeyID: a.KeyID, Created: a.Created, Updated: a.Updated})
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
 	return out

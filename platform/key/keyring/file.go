@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/galen-health/galen/platform/disk"
 	"github.com/galen-health/galen/platform/errs"
@@ -31,9 +32,15 @@ var errOtherRoot = errors.New("sealed under another root key")
 
 // content is what is sealed.
 type content struct {
-	Keys    []keptKey         `json:"keys"`
-	Aliases map[string]string `json:"aliases,omitempty"` // "alias/name" → key id
-	Account string            `json:"account"`           // the default key's id
+	Keys    []keptKey        `json:"keys"`
+	Aliases map[string]alias `json:"aliases,omitempty"` // by "alias/name"
+	Account string           `json:"account"`           // the default key's id
+}
+
+type alias struct {
+	KeyID   string    `json:"keyId"`
+	Created time.Time `json:"created"`
+	Updated time.Time `json:"updated"`
 }
 
 type keptKey struct {

@@ -30,7 +30,7 @@ type Ring struct {
 	mu       sync.RWMutex
 	sequence uint64
 	keys     map[string]*Key
-	aliases  map[string]string
+	aliases  map[string]alias
 	account  string // id of the key for Ref.Key == ""
 	broken   error  // a failed sync: no change is possible until a restart
 	faults   []error
@@ -67,7 +67,7 @@ func OpenFS(d disk.FS, rootKey []byte, cfg Config) (*Ring, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	r := &Ring{cfg: cfg, d: d, keys: make(map[string]*Key), aliases: make(map[string]string)}
+	r := &Ring{cfg: cfg, d: d, keys: make(map[string]*Key), aliases: make(map[string]alias)}
 	if rootKey != nil && len(rootKey) != 32 {
 		return nil, errs.New(errs.Invalid, "the root key has %d bytes, not 32", len(rootKey))
 	}
@@ -229,7 +229,7 @@ func (r *Ring) find(name string) (*Key, error) {
 		if !ok {
 			return nil, errs.Named(errs.NotFound, "NotFoundException", "Alias %s%s is not found.", prefix, id)
 		}
-		id = target
+		id = target.KeyID
 	}
 	k, ok := r.keys[id]
 	if !ok {
