@@ -12,6 +12,7 @@ import (
 type Line struct {
 	Number int64  // from 1, blank lines counted
 	Offset int64  // of its first byte
+	End    int64  // of the byte after it and its line end
 	Body   []byte // without the line end; valid until the next line
 	Long   bool   // longer than the bound: Body is nil
 }
@@ -39,6 +40,7 @@ func Lines(r io.Reader, max int) iter.Seq2[Line, error] {
 					long = append(long, part...)
 				}
 			}
+			l.End = next
 			body := part
 			if len(long) > 0 {
 				long = append(long, part...)
