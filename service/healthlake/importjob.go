@@ -25,6 +25,10 @@ type importJob struct {
 	Progress          progress
 }
 
+func (j *importJob) report() report {
+	return report{j.Output, j.OutputKey, j.Store + "-FHIR_IMPORT-" + j.ID + "/"}
+}
+
 // progress counts what an import has done; it is saved with every checkpoint.
 type progress struct {
 	Files, FilesDone, FilesFailed int64

@@ -183,7 +183,7 @@ func (s *Service) importSegment(ctx, asRole context.Context, j *importJob, src *
 		}
 	}
 	for name, b := range reports {
-		if err := s.write(asRole, j, name, "application/x-ndjson", b.Bytes()); err != nil {
+		if err := s.write(asRole, j.report(), name, "application/x-ndjson", b.Bytes()); err != nil {
 			return err
 		}
 	}
@@ -269,7 +269,7 @@ func (s *Service) importChunk(ctx context.Context, j *importJob, r *reader, c *c
 			status = 201
 		}
 		head := `{"resourceType":"` + p.typ + `","id":"` + p.id + `","meta":{"versionId":"` + strconv.FormatInt(versions[i], 10) + `","lastUpdated":"` + fhir.FormatInstant(commit.Time) + `"}}`
-		report(&c.success, c.lines[i].number, []byte(head), status)
+		reportLine(&c.success, c.lines[i].number, []byte(head), status)
 	}
 }
 
@@ -280,11 +280,11 @@ func (c *chunk) fail(number int64, err error) {
 	} else {
 		c.customer++
 	}
-	report(&c.failure, number, body, status)
+	reportLine(&c.failure, number, body, status)
 }
 
-// report writes a line of the SUCCESS or FAILURE files.
-func report(b *bytes.Buffer, number int64, blob []byte, status int) {
+// reportLine writes a line of the SUCCESS or FAILURE files.
+func reportLine(b *bytes.Buffer, number int64, blob []byte, status int) {
 	b.WriteString(`{"lineId":`)
 	b.WriteString(strconv.FormatInt(number, 10))
 	b.WriteString(`,"UpdateResourceResponse":{"jsonBlob":`)
@@ -303,7 +303,7 @@ func (s *Service) manifest(ctx context.Context, j *importJob, p *progress) error
 	if err != nil {
 		return err
 	}
-	folder := "s3://" + bucket + "/" + join(prefix, reportFolder(j))
+	folder := "s3://" + bucket + "/" + join(prefix, j.report().folder)
 	b, err := json.MarshalIndent(struct {
 		Input  uri `json:"inputDataConfig"`
 		Output struct {
@@ -342,7 +342,7 @@ func (s *Service) manifest(ctx context.Context, j *importJob, p *progress) error
 	if err != nil {
 		return errs.Wrap(errs.Internal, err, "the manifest cannot be written")
 	}
-	return s.write(ctx, j, "manifest.json", "application/json", b)
+	return s.write(ctx, j.report(), "manifest.json", "application/json", b)
 }
 
 // lineSource deals the lines of all files in chunks, and moves the state on when they are settled.

@@ -84,21 +84,21 @@ func (s *Service) open(ctx context.Context, bucket string, f inputFile, offset i
 	return out.Body, nil
 }
 
-// write puts one object of the job's report.
-func (s *Service) write(ctx context.Context, j *importJob, name, contentType string, body []byte) error {
-	bucket, prefix, err := parseURI(j.Output)
+// report is where a job writes: its folder below the URI that the caller gave, under the caller's key.
+type report struct{ output, kmsKey, folder string }
+
+// write puts one object of a job's report.
+func (s *Service) write(ctx context.Context, to report, name, contentType string, body []byte) error {
+	bucket, prefix, err := parseURI(to.output)
 	if err != nil {
 		return err
 	}
 	_, err = s.cfg.S3.PutObject(ctx, &s3.PutObjectInput{
-		Bucket: bucket, Key: join(prefix, reportFolder(j)) + name, Body: bytes.NewReader(body), ContentLength: aws.Ptr(int64(len(body))), ContentType: contentType,
-		ServerSideEncryption: s3.ServerSideEncryptionAwsKms, SSEKMSKeyId: j.OutputKey,
+		Bucket: bucket, Key: join(prefix, to.folder) + name, Body: bytes.NewReader(body), ContentLength: aws.Ptr(int64(len(body))), ContentType: contentType,
+		ServerSideEncryption: s3.ServerSideEncryptionAwsKms, SSEKMSKeyId: to.kmsKey,
 	})
 	return err
 }
-
-// reportFolder is where a job reports, below its output URI.
-func reportFolder(j *importJob) string { return j.Store + "-FHIR_IMPORT-" + j.ID + "/" }
 
 func join(prefix, name string) string {
 	if prefix == "" || strings.HasSuffix(prefix, "/") {

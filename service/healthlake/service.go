@@ -53,7 +53,7 @@ var secrets = record.Kind[struct{ Key []byte }]{Name: "healthlake.secret"}
 // New declares the record kinds, registers the jobs and opens the service's space. Call it before the job engine runs.
 func New(ctx context.Context, cfg Config) (*Service, error) {
 	s := &Service{cfg: cfg, records: cfg.Records, started: time.Now()}
-	kinds := append(resourceKinds(), datastores.Def(), importJobs.Def(), clientTokens.Def(), idempotencyKeys.Def(), secrets.Def())
+	kinds := append(resourceKinds(), datastores.Def(), importJobs.Def(), exportJobs.Def(), clientTokens.Def(), idempotencyKeys.Def(), secrets.Def())
 	if err := s.records.Declare(kinds...); err != nil {
 		return nil, err
 	}
@@ -65,6 +65,7 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	}
 	s.registerStoreJobs()
 	s.registerImport()
+	s.registerExport()
 	return s, nil
 }
 
