@@ -16,6 +16,8 @@ type Request struct {
 	Action   string            // "omics:GetReadSet"
 	Resource string            // an ARN; "*" for actions on no particular resource
 	Context  map[string]string // condition keys beyond the global ones that the evaluator fills from the call: "s3:prefix", "aws:ResourceTag/x"
+	// Values are the condition keys with many values: "aws:TagKeys".
+	Values map[string][]string
 	// ResourcePolicies are the policies attached to the resource (bucket policy, key policy, role trust policy), IAM policy JSON.
 	ResourcePolicies []string
 	// ResourceMustAllow is set where the resource's own policy has to allow explicitly (key policies, role trust policies).
@@ -28,6 +30,7 @@ type Decision struct {
 	Explicit  bool   // an explicit deny decided
 	Policy    string // name or ARN of the deciding policy; "" when nothing matched
 	Statement string // its Sid or index
+	Reason    string // for people: "no identity-based policy allows it"
 }
 
 // Authorizer decides. Check returns nil when allowed, else errs.Denied with a message in the form that AWS callers know
@@ -51,6 +54,24 @@ type Directory interface {
 	// Policies returns the documents that apply to p: identity policies (inline, attached, of groups or of the role) and the
 	// permissions boundary ("" = none). Root has none and is allowed all within the account.
 	Policies(ctx context.Context, p call.Principal) (identity []Policy, boundary string, err error)
+}
+
+// ManagedPolicies may be implemented by a Directory: it gives the documents that Session.PolicyARNs name. Without it, and for an ARN that is
+// not found, such a session policy allows nothing.
+type ManagedPolicies interface {
+	ManagedPolicy(ctx context.Context, arn string) (document string, err error)
+}
+
+// Role is what opening a session of a role needs to know.
+type Role struct {
+	ARN, ID, Name, Account string
+	Trust                  string // the role's trust policy
+	Tags                   map[string]string
+}
+
+// RoleSource gives roles; the iam service is one. errs.NotFound when there is none.
+type RoleSource interface {
+	Role(ctx context.Context, arn string) (Role, error)
 }
 
 // Policy is one named policy document.

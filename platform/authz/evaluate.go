@@ -1,0 +1,226 @@
+package authz
+
+import (
+	"strings"
+
+	"github.com/galen-health/galen/platform/call"
+)
+
+// grant is how closely a resource policy's Allow names the caller. It decides which other policies still have to allow.
+type grant int
+
+const (
+	none    grant = iota
+	account       // the caller's account: the account may allow by its own policies
+	role          // the caller's role, or everyone: a boundary and session policies still limit
+	direct        // the user, session or service itself: no implicit deny stands against it
+)
+
+// named is a parsed policy with where it came from.
+type named struct {
+	name string
+	doc  *Document // nil: it could not be parsed, so nothing may be allowed beside it
+}
+
+// policies are all that bears on one request.
+type policies struct {
+	identity, session, resource []named
+	boundary                    *named
+	limited                     bool // there are session policies, possibly none that could be found
+	mustAllow                   bool // the resource's policy has to allow
+	crossAccount                bool
+}
+
+// match is one question as statements see it.
+type match struct {
+	principal *call.Principal
+	action    string // lower case
+	resource  string
+	keys      keySet
+}
+
+// evaluate follows the order of the IAM user guide ("How AWS enforcement code logic evaluates requests to allow or deny access"): an
+// explicit deny anywhere wins; a resource policy's allow of the very caller is enough within the account; else identity policies must
+// allow, unless the resource policy allowed the role; then the boundary and the session policies must allow too.
+func evaluate(m *match, ps *policies) Decision {
+	if d, denied := explicitDeny(m, ps); denied {
+		return d
+	}
+	level, by := resourceGrant(m, ps.resource)
+	if ps.mustAllow && level == none {
+		return Decision{Reason: "no resource-based policy allows it"}
+	}
+	if level == direct && !ps.crossAccount {
+		return by
+	}
+	if level < role || ps.crossAccount {
+		allowed, ok := Decision{}, false
+		if m.principal.Kind == call.Root {
+			allowed, ok = Decision{Allowed: true, Policy: "root", Reason: "the account's root user may do everything"}, true
+		} else {
+			allowed, ok = allowedBy(m, ps.identity)
+		}
+		switch {
+		case !ok:
+			return Decision{Reason: "no identity-based policy allows it"}
+		case ps.crossAccount && level == none:
+			return Decision{Reason: "the resource of another account does not allow it"}
+		}
+		by = allowed
+	}
+	if ps.boundary != nil {
+		if _, ok := allowedBy(m, []named{*ps.boundary}); !ok {
+			return Decision{Policy: ps.boundary.name, Reason: "no permissions boundary allows it"}
+		}
+	}
+	if ps.limited {
+		if _, ok := allowedBy(m, ps.session); !ok {
+			return Decision{Policy: "session policy", Reason: "no session policy allows it"}
+		}
+	}
+	return by
+}
+
+// explicitDeny looks for a Deny in every policy. A policy that cannot be read may hold one: it denies.
+func explicitDeny(m *match, ps *policies) (Decision, bool) {
+	groups := []struct {
+		kind string
+		list []named
+	}{{"an identity-based policy", ps.identity}, {"a resource-based policy", ps.resource}, {"a session policy", ps.session}}
+	if ps.boundary != nil {
+		groups = append(groups, struct {
+			kind string
+			list []named
+		}{"a permissions boundary", []named{*ps.boundary}})
+	}
+	for _, g := range groups {
+		for _, p := range g.list {
+			if p.doc == nil {
+				return Decision{Explicit: true, Policy: p.name, Reason: "a policy that applies cannot be read"}, true
+			}
+			for i := range p.doc.statements {
+				s := &p.doc.statements[i]
+				if !s.allow && m.is(s) != none {
+					return Decision{Explicit: true, Policy: p.name, Statement: s.name, Reason: "with an explicit deny in " + g.kind}, true
+				}
+			}
+		}
+	}
+	return Decision{}, false
+}
+
+// resourceGrant is the closest Allow of the resource's policies.
+func resourceGrant(m *match, list []named) (grant, Decision) {
+	best, by := none, Decision{}
+	for _, p := range list {
+		for i := range p.doc.statements {
+			s := &p.doc.statements[i]
+			if !s.allow {
+				continue
+			}
+			if g := m.is(s); g > best {
+				best, by = g, Decision{Allowed: true, Policy: p.name, Statement: s.name, Reason: "a resource-based policy allows it"}
+			}
+		}
+	}
+	return best, by
+}
+
+func allowedBy(m *match, list []named) (Decision, bool) {
+	for _, p := range list {
+		for i := range p.doc.statements {
+			if s := &p.doc.statements[i]; s.allow && m.is(s) != none {
+				return Decision{Allowed: true, Policy: p.name, Statement: s.name, Reason: "an identity-based policy allows it"}, true
+			}
+		}
+	}
+	return Decision{}, false
+}
+
+// is reports whether a statement applies, and how closely it names the caller (direct when it names none: identity policies).
+func (m *match) is(s *statement) grant {
+	g := direct
+	if s.principals != nil {
+		if g = m.who(s); g == none {
+			return none
+		}
+	}
+	if anyOf(s.actions, m.action, nil) == s.notAction {
+		return none
+	}
+	if s.resources != nil && anyOf(s.resources, m.resource, m.keys) == s.notResource {
+		return none
+	}
+	for i := range s.conditions {
+		if !s.conditions[i].holds(m.keys) {
+			return none
+		}
+	}
+	return g
+}
+
+func anyOf(list []template, s string, keys keySet) bool {
+	for _, t := range list {
+		if t.match(s, keys) {
+			return true
+		}
+	}
+	return false
+}
+
+// who decides a Principal or NotPrincipal element.
+func (m *match) who(s *statement) grant {
+	best := none
+	for _, p := range s.principals {
+		best = max(best, m.named(p))
+	}
+	if !s.notPrincipal {
+		return best
+	}
+	if best != none {
+		return none
+	}
+	return role
+}
+
+func (m *match) named(p principal) grant {
+	c := m.principal
+	switch p.kind {
+	case "*":
+		if c.Kind == "" {
+			return none
+		}
+		return role
+	case "Service":
+		if c.Kind == call.AWSService && c.ARN == p.value {
+			return direct
+		}
+	case "Federated":
+		if c.Kind == call.WebIdentity && c.ARN == p.value {
+			return direct
+		}
+	case "AWS":
+		switch {
+		case c.Kind == call.AWSService || c.Kind == "":
+			return none
+		case p.value == "*":
+			return role
+		case p.value == c.ARN, p.value == c.ID:
+			return direct
+		case c.RoleARN != "" && (p.value == c.RoleARN || p.value == roleID(c.ID)):
+			return role
+		case p.value == c.Account && c.Account != "", strings.HasSuffix(p.value, ":root") && accountOf(p.value) == c.Account:
+			return account
+		}
+	}
+	return none
+}
+
+// roleID is the part of a session's id that names the role: AROA…:session.
+func roleID(id string) string {
+	before, _, ok := strings.Cut(id, ":")
+	if !ok {
+		return "-"
+	}
+	return before
+}
