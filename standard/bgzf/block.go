@@ -53,6 +53,9 @@ func header(b []byte) (size, head, need int, reason string) {
 		return 0, 0, 0, ""
 	}
 	head = fixedHeader + int(binary.LittleEndian.Uint16(b[10:]))
+	if head > MaxBlock {
+		return 0, 0, 0, "extra field of the header is larger than a block"
+	}
 	if len(b) < head {
 		return 0, 0, head, ""
 	}
