@@ -33,36 +33,11 @@ func malformed(format string, args ...any) error {
 
 // checkPolicy refuses what is no policy, and one that would lock its author out.
 func (s *Service) checkPolicy(ctx context.Context, arn, policy string, bypass bool) error {
-	var doc struct {
-		Version   string
-		Statement json.RawMessage
-	}
 	if len(policy) > 32<<10 {
 		return errs.Named(errs.Invalid, "LimitExceededException", "The key policy has %d bytes; it may have 32,768.", len(policy))
 	}
-	if err := json.Unmarshal([]byte(policy), &doc); err != nil {
-		return malformed("The key policy is not valid JSON.")
-	}
-	var statements []map[string]json.RawMessage
-	if err := json.Unmarshal(doc.Statement, &statements); err != nil {
-		var one map[string]json.RawMessage
-		if err := json.Unmarshal(doc.Statement, &one); err != nil {
-			return malformed("The key policy has no statements.")
-		}
-		statements = append(statements, one)
-	}
-	if len(statements) == 0 {
-		return malformed("The key policy has no statements.")
-	}
-	for i, st := range statements {
-		if string(st["Effect"]) != `"Allow"` && string(st["Effect"]) != `"Deny"` {
-			return malformed("Statement %d: Effect is Allow or Deny.", i+1)
-		}
-		for _, pair := range [][2]string{{"Principal", "NotPrincipal"}, {"Action", "NotAction"}, {"Resource", "NotResource"}} {
-			if (st[pair[0]] == nil) == (st[pair[1]] == nil) {
-				return malformed("Statement %d needs either %s or %s.", i+1, pair[0], pair[1])
-			}
-		}
+	if _, err := authz.ParsePolicy(policy, authz.ResourcePolicy); err != nil {
+		return malformed("%s", errs.As(err).Message)
 	}
 	if bypass {
 		return nil
