@@ -1,0 +1,180 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/galen-health/galen/platform/errs"
+)
+
+// MaxDepth bounds the nesting of an input document.
+const MaxDepth = 64
+
+// malformed is the protocol's answer to a body that cannot be read as what it says it is.
+func malformed(format string, args ...any) error {
+	return errs.Named(errs.Invalid, "SerializationException", format, args...)
+}
+
+// parseJSON reads one strict JSON document: duplicate keys, trailing data and nesting over MaxDepth are refused. Numbers stay text.
+func parseJSON(b []byte) (any, error) {
+	if len(bytes.TrimSpace(b)) == 0 {
+		return map[string]any{}, nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber()
+	v, err := jsonValue(dec, 0)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, malformed("the body has data after its JSON value, at byte %d", dec.InputOffset())
+	}
+	return v, nil
+}
+
+func jsonValue(dec *json.Decoder, depth int) (any, error) {
+	if depth > MaxDepth {
+		return nil, malformed("the body nests deeper than %d levels", MaxDepth)
+	}
+	tok, err := dec.Token()
+	if err != nil {
+		return nil, malformed("the body is not valid JSON, at byte %d", dec.InputOffset())
+	}
+	delim, ok := tok.(json.Delim)
+	if !ok {
+		return tok, nil
+	}
+	if delim == '[' {
+		list := []any{}
+		for dec.More() {
+			v, err := jsonValue(dec, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, v)
+		}
+		return list, closing(dec)
+	}
+	object := map[string]any{}
+	for dec.More() {
+		k, err := dec.Token()
+		if err != nil {
+			return nil, malformed("the body is not valid JSON, at byte %d", dec.InputOffset())
+		}
+		key, ok := k.(string)
+		if !ok {
+			return nil, malformed("the body is not valid JSON, at byte %d", dec.InputOffset())
+		}
+		if _, twice := object[key]; twice {
+			return nil, malformed("the body has the key %.64q twice in one object", key)
+		}
+		if object[key], err = jsonValue(dec, depth+1); err != nil {
+			return nil, err
+		}
+	}
+	return object, closing(dec)
+}
+
+func closing(dec *json.Decoder) error {
+	if _, err := dec.Token(); err != nil {
+		return malformed("the body ends inside its JSON value, at byte %d", dec.InputOffset())
+	}
+	return nil
+}
+
+var cborDecode = func() cbor.DecMode {
+	m, err := cbor.DecOptions{DupMapKey: cbor.DupMapKeyEnforcedAPF, MaxNestedLevels: MaxDepth, TimeTag: cbor.DecTagOptional, DefaultMapType: nil, IntDec: cbor.IntDecConvertNone}.DecMode()
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	return m
+}()
+
+// parseCBOR reads one CBOR document into the same tree as parseJSON, with []byte, time.Time and integers as themselves.
+func parseCBOR(b []byte) (any, error) {
+	if len(b) == 0 {
+		return map[string]any{}, nil
+	}
+	var v any
+	if err := cborDecode.Unmarshal(b, &v); err != nil {
+		return nil, malformed("the body is not one valid CBOR value")
+	}
+	return textKeys(v)
+}
+
+func textKeys(v any) (any, error) {
+	switch t := v.(type) {
+	case map[any]any:
+		out := make(map[string]any, len(t))
+		for k, x := range t {
+			s, ok := k.(string)
+			if !ok {
+				return nil, malformed("a CBOR map has a key that is not text")
+			}
+			n, err := textKeys(x)
+			if err != nil {
+				return nil, err
+			}
+			out[s] = n
+		}
+		return out, nil
+	case []any:
+		for i, x := range t {
+			n, err := textKeys(x)
+			if err != nil {
+				return nil, err
+			}
+			t[i] = n
+		}
+	case cbor.Tag:
+		if t.Number == 1 {
+			return epochOf(t.Content)
+		}
+		return nil, malformed("a CBOR tag %d has no place here", t.Number)
+	}
+	return v, nil
+}
+
+func epochOf(v any) (any, error) {
+	switch n := v.(type) {
+	case uint64:
+		return time.Unix(int64(n), 0).UTC(), nil
+	case int64:
+		return time.Unix(n, 0).UTC(), nil
+	case float64:
+		return fromEpoch(n), nil
+	}
+	return nil, malformed("a CBOR time is not a number")
+}
+
+func fromEpoch(f float64) time.Time {
+	sec := int64(f)
+	return time.Unix(sec, int64((f-float64(sec))*1e6+0.5)*1000).UTC()
+}
+
+func kindOf(v any) string {
+	switch v.(type) {
+	case nil:
+		return "null"
+	case map[string]any:
+		return "an object"
+	case []any:
+		return "a list"
+	case string:
+		return "a string"
+	case bool:
+		return "a boolean"
+	case json.Number, int64, uint64, float64, float32:
+		return "a number"
+	case []byte:
+		return "bytes"
+	case time.Time:
+		return "a time"
+	}
+	return fmt.Sprintf("%T", v)
+}
