@@ -24,6 +24,7 @@ import (
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/job"
 	"github.com/galen-health/galen/platform/key"
+	"github.com/galen-health/galen/platform/key/keyring"
 	"github.com/galen-health/galen/platform/record"
 )
 
@@ -42,10 +43,11 @@ type lab struct {
 
 func newLab(t testing.TB) *lab {
 	t.Helper()
-	return labOver(t, openRecords(t), &objects{body: map[string][]byte{}})
+	records, keys := openRecords(t)
+	return labOver(t, records, keys, &objects{body: map[string][]byte{}})
 }
 
-func labOver(t testing.TB, records record.Store, obj *objects) *lab {
+func labOver(t testing.TB, records record.Store, keys *keyring.Ring, obj *objects) *lab {
 	t.Helper()
 	l := &lab{t: t, records: records, s3: obj, denied: map[string]bool{}, mux: http.NewServeMux()}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -54,7 +56,7 @@ func labOver(t testing.TB, records record.Store, obj *objects) *lab {
 	if l.jobs, err = job.New(records, job.Config{Exclusive: true, Rescan: 50 * time.Millisecond}); err != nil {
 		t.Fatal(err)
 	}
-	l.s, err = New(l.ctx, Config{Records: records, Jobs: l.jobs, Keys: ring{}, Guard: ring{}, Roles: l, Authorizer: l, S3: obj,
+	l.s, err = New(l.ctx, Config{Records: records, Jobs: l.jobs, Keys: keys, Guard: guard{}, Roles: l, Authorizer: l, S3: obj,
 		Account: "000000000000", Region: "us-east-1", BaseURL: "http://galen.test"})
 	if err != nil {
 		t.Fatal(err)
@@ -244,18 +246,14 @@ func (l *lab) events() []string {
 	return out
 }
 
-// ring hands out keys without keeping any: the engine under test does not look into them.
-type ring struct{ key.Ring }
+// guard is the key policy: it forbids one key.
+type guard struct{}
 
-func (ring) CreateOwned(_ context.Context, purpose string) (string, error) {
-	return "arn:aws:kms:us-east-1:000000000000:key/" + purpose, nil
-}
-func (ring) DestroyOwned(context.Context, string) error { return nil }
-func (ring) MayUse(_ context.Context, u key.Use) (string, error) {
+func (guard) MayUse(_ context.Context, u key.Use) (string, error) {
 	if u.Key == "forbidden" {
 		return "", errs.New(errs.Denied, "not authorized to perform: %s", u.Action)
 	}
-	return "arn:aws:kms:us-east-1:000000000000:key/" + u.Key, nil
+	return u.Key, nil
 }
 
 // objects is S3 as far as the jobs use it.

@@ -61,29 +61,29 @@ func resourceKinds() []record.KindDef {
 func indexEntries(r fhir.Resource) []record.Entry {
 	out := make([]record.Entry, 0, 2*len(r.Entries)+1)
 	out = append(out, record.Entry{Index: "_id", Value: record.String(r.ID)})
-	var aliased, present map[*fhir.Param]bool
+	var present, other map[*fhir.Param]bool // by parameters that have only the references to one type
 	for i := range r.Entries {
 		e := &r.Entries[i]
 		if len(e.Param.Same) == 0 {
 			out = appendEntries(out, e)
-		} else if e.Param.SameTarget != "" && e.Kind == fhir.ReferenceEntry {
+			for _, p := range targeted(r.Type, e.Param) {
+				if other == nil {
+					other = map[*fhir.Param]bool{}
+				}
+				other[p] = true
+			}
+		} else if e.Param.SameTarget != "" {
 			if present == nil {
 				present = map[*fhir.Param]bool{}
 			}
 			present[e.Param] = true
 		}
 	}
-	// A reference that is "patient" to some and "subject" to others: mark what has only the latter.
-	for i := range r.Entries {
-		if e := &r.Entries[i]; e.Kind == fhir.ReferenceEntry && len(e.Param.Same) == 0 {
-			for _, p := range targeted(r.Type, e.Param) {
-				if !present[p] && !aliased[p] {
-					if aliased == nil {
-						aliased = map[*fhir.Param]bool{}
-					}
-					aliased[p] = true
-					out = append(out, record.Entry{Index: p.Code + ":absent", Value: record.Token("", "true")})
-				}
+	// What is "subject" to all and not "patient": mark that it lacks the latter.
+	if len(other) > len(present) {
+		for _, p := range fhir.Params(r.Type) {
+			if other[p] && !present[p] {
+				out = append(out, record.Entry{Index: p.Code + ":absent", Value: record.Token("", "true")})
 			}
 		}
 	}
@@ -158,7 +158,7 @@ func appendEntries(out []record.Entry, e *fhir.Entry) []record.Entry {
 }
 
 // longest is the most of a text that an index keeps; a search for more than that matches by its beginning.
-const longest = 512
+const longest = 8 << 10
 
 func bounded(s string) string {
 	if len(s) <= longest {

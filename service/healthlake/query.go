@@ -199,6 +199,9 @@ func reference(c *fhir.Clause, p *fhir.Param, t *fhir.Term) record.Expr {
 		targets = fhir.ResourceTypes()
 	}
 	var any record.Or
+	if p.Canonical {
+		any = append(any, record.Match{Index: ix + ":url", Value: record.URI(t.Code)})
+	}
 	for _, typ := range targets {
 		any = append(any, record.Match{Index: ix, Value: record.Reference(kindOf(typ), t.Code)})
 	}
@@ -223,10 +226,10 @@ func numeric(ix string, head record.Value, t *fhir.Term) record.Expr {
 	case "ne":
 		low, high := r, r
 		low.High, low.HighOpen = record.Number(t.Low), true
-		high.Low = record.Number(t.High)
+		high.Low, high.LowOpen = record.Number(t.High), t.High <= t.Number
 		return record.Or{low, high}
-	default:
-		r.Low, r.High, r.HighOpen = record.Number(t.Low), record.Number(t.High), true
+	default: // where the range is too narrow for a float64, it is the number itself
+		r.Low, r.High, r.HighOpen = record.Number(t.Low), record.Number(t.High), t.High > t.Number
 	}
 	return r
 }

@@ -293,6 +293,9 @@ func (c *Checker) references(out []Entry, p *Param, target string, i int, typ st
 	if typ != "Reference" { // canonical or uri
 		if s := d.Str(i); s != "" {
 			out = append(out, Entry{Param: p, Kind: URLEntry, Text: s})
+			if refType, id, ok := localReference(s); ok { // relative, so it is meant to be here
+				out = append(out, Entry{Param: p, Kind: ReferenceEntry, System: refType, Code: id})
+			}
 		}
 		return out
 	}

@@ -45,8 +45,10 @@ type Param struct {
 	Same       []*Param
 	SameTarget string
 
-	fallback  bool // ?false
-	canonical bool // reference: the values are canonical URLs only
+	// Canonical says of a reference that its values are canonical URLs, not references.
+	Canonical bool
+
+	fallback bool // ?false
 }
 
 // index of one resource type: its parameters and the trie that collects their values.
@@ -146,10 +148,10 @@ func parseSearch(text string) (map[string]*typeParams, error) {
 			if k := len(paths); k > 0 && paths[k-1] == "?false" {
 				p.fallback, paths = true, paths[:k-1]
 			}
-			p.canonical = p.Type == ReferenceParam
+			p.Canonical = p.Type == ReferenceParam
 			for _, path := range paths {
 				if !strings.HasSuffix(path, "@canonical") && !strings.HasSuffix(path, "@uri") {
-					p.canonical = false
+					p.Canonical = false
 				}
 			}
 			for _, b := range bases {

@@ -318,7 +318,7 @@ func (p *queryParser) targets(pa *Param, target, name string) bool {
 }
 
 func (p *queryParser) chain(typ string, pa *Param, mod, rest, name, value string, depth int) (Clause, bool) {
-	if pa.Type != ReferenceParam || pa.canonical {
+	if pa.Type != ReferenceParam || pa.Canonical {
 		p.fail(name, "invalid", "%s is not a reference, so nothing can be chained to it", pa.Code)
 		return Clause{}, false
 	}
@@ -360,7 +360,7 @@ func (p *queryParser) has(typ, rest, value string, depth int) (Clause, bool) {
 		return Clause{}, false
 	}
 	pa := LookupParam(f[0], f[1])
-	if pa == nil || pa.Type != ReferenceParam || pa.canonical {
+	if pa == nil || pa.Type != ReferenceParam || pa.Canonical {
 		p.fail("_has:"+rest, "invalid", "%s has no reference parameter %s", f[0], printable(f[1]))
 		return Clause{}, false
 	}
