@@ -64,29 +64,20 @@ func (s *Service) CreateFHIRDatastore(ctx context.Context, in *api.CreateFHIRDat
 		}
 		d.KeyARN = arn
 	}
-	_, err := s.records.Update(ctx, control, []string{"datastores", "token/create/" + in.ClientToken}, func(tx record.Tx) error {
-		id, err := once(tx, "CreateFHIRDatastore", in.ClientToken, in, func() (string, error) {
-			if err := quota(tx); err != nil {
-				return "", err
-			}
-			d.Created = tx.Time()
-			if err := datastores.Create(tx, d.ID, d); err != nil {
-				return "", err
-			}
-			if err := s.storeEvent(tx, "Data Store Creating", d); err != nil {
-				return "", err
-			}
-			return d.ID, s.cfg.Jobs.Start(tx, "healthlake.create", d.ID, nil)
-		})
-		if err == nil && id != d.ID {
-			d, _, err = datastores.Get(tx, id)
+	return record.Once(ctx, s.records, control, onceToken("create", in.ClientToken), in, func(tx record.Tx) (*api.CreateFHIRDatastoreOutput, error) {
+		if err := quota(tx); err != nil {
+			return nil, err
 		}
-		return err
+		d.Created = tx.Time()
+		if err := datastores.Create(tx, d.ID, d); err != nil {
+			return nil, err
+		}
+		if err := s.storeEvent(tx, "Data Store Creating", d); err != nil {
+			return nil, err
+		}
+		out := &api.CreateFHIRDatastoreOutput{DatastoreId: d.ID, DatastoreArn: s.arn(d.ID), DatastoreStatus: d.Status, DatastoreEndpoint: s.endpoint(d.ID)}
+		return out, s.cfg.Jobs.Start(tx, "healthlake.create", d.ID, nil)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &api.CreateFHIRDatastoreOutput{DatastoreId: d.ID, DatastoreArn: s.arn(d.ID), DatastoreStatus: d.Status, DatastoreEndpoint: s.endpoint(d.ID)}, nil
 }
 
 // offered refuses what this service does not do yet, instead of accepting it and doing nothing.

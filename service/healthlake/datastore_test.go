@@ -92,7 +92,7 @@ func TestClientTokensAndLists(t *testing.T) {
 	if again, err := create("a", "t1"); err != nil || again != a {
 		t.Errorf("the same token gives %s, %v; want %s", again, err, a)
 	}
-	if _, err := create("b", "t1"); !errs.Is(err, errs.Invalid) {
+	if _, err := create("b", "t1"); !errs.Is(err, errs.Conflict) {
 		t.Errorf("the token of another request: %v", err)
 	}
 	want := []string{a}

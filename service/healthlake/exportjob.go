@@ -60,26 +60,16 @@ func (s *Service) StartFHIRExportJob(ctx context.Context, in *api.StartFHIRExpor
 		return nil, err
 	}
 	j := &exportJob{ID: newID(), Name: in.JobName, Store: in.DatastoreId, Status: api.JobStatusSubmitted, Output: out.S3Uri, OutputKey: out.KmsKeyId, Role: in.DataAccessRoleArn}
-	_, err := s.records.Update(ctx, control, []string{"token/export/" + in.ClientToken}, func(tx record.Tx) error {
-		id, err := once(tx, "StartFHIRExportJob", in.ClientToken, in, func() (string, error) {
-			j.Submitted = tx.Time()
-			if err := exportJobs.Create(tx, j.ID, j); err != nil {
-				return "", err
-			}
-			if err := s.exportEvent(tx, "Export Job Submitted", j); err != nil {
-				return "", err
-			}
-			return j.ID, s.cfg.Jobs.Start(tx, "healthlake.export", j.ID, nil)
-		})
-		if err == nil && id != j.ID {
-			j, _, err = exportJobs.Get(tx, id)
+	return record.Once(ctx, s.records, control, onceToken("export", in.ClientToken), in, func(tx record.Tx) (*api.StartFHIRExportJobOutput, error) {
+		j.Submitted = tx.Time()
+		if err := exportJobs.Create(tx, j.ID, j); err != nil {
+			return nil, err
 		}
-		return err
+		if err := s.exportEvent(tx, "Export Job Submitted", j); err != nil {
+			return nil, err
+		}
+		return &api.StartFHIRExportJobOutput{JobId: j.ID, JobStatus: j.Status, DatastoreId: j.Store}, s.cfg.Jobs.Start(tx, "healthlake.export", j.ID, nil)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &api.StartFHIRExportJobOutput{JobId: j.ID, JobStatus: j.Status, DatastoreId: j.Store}, nil
 }
 
 func (s *Service) exportEvent(tx record.Tx, detailType string, j *exportJob) error {

@@ -82,26 +82,16 @@ func (s *Service) StartFHIRImportJob(ctx context.Context, in *api.StartFHIRImpor
 	if j.Level == "" {
 		j.Level = api.ValidationLevelStrict
 	}
-	_, err := s.records.Update(ctx, control, []string{"token/import/" + in.ClientToken}, func(tx record.Tx) error {
-		id, err := once(tx, "StartFHIRImportJob", in.ClientToken, in, func() (string, error) {
-			j.Submitted = tx.Time()
-			if err := importJobs.Create(tx, j.ID, j); err != nil {
-				return "", err
-			}
-			if err := s.importEvent(tx, "Import Job Submitted", j); err != nil {
-				return "", err
-			}
-			return j.ID, s.cfg.Jobs.Start(tx, "healthlake.import", j.ID, nil)
-		})
-		if err == nil && id != j.ID {
-			j, _, err = importJobs.Get(tx, id)
+	return record.Once(ctx, s.records, control, onceToken("import", in.ClientToken), in, func(tx record.Tx) (*api.StartFHIRImportJobOutput, error) {
+		j.Submitted = tx.Time()
+		if err := importJobs.Create(tx, j.ID, j); err != nil {
+			return nil, err
 		}
-		return err
+		if err := s.importEvent(tx, "Import Job Submitted", j); err != nil {
+			return nil, err
+		}
+		return &api.StartFHIRImportJobOutput{JobId: j.ID, JobStatus: j.Status, DatastoreId: j.Store}, s.cfg.Jobs.Start(tx, "healthlake.import", j.ID, nil)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &api.StartFHIRImportJobOutput{JobId: j.ID, JobStatus: j.Status, DatastoreId: j.Store}, nil
 }
 
 // isoMillis is how HealthLake's events write times.

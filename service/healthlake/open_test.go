@@ -20,6 +20,9 @@ func openRecords(t testing.TB) (record.Store, *keyring.Ring) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := s.Declare(record.OnceKind.Def()); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)

@@ -53,7 +53,7 @@ var secrets = record.Kind[struct{ Key []byte }]{Name: "healthlake.secret"}
 // New declares the record kinds, registers the jobs and opens the service's space. Call it before the job engine runs.
 func New(ctx context.Context, cfg Config) (*Service, error) {
 	s := &Service{cfg: cfg, records: cfg.Records, started: time.Now()}
-	kinds := append(resourceKinds(), datastores.Def(), importJobs.Def(), exportJobs.Def(), clientTokens.Def(), idempotencyKeys.Def(), secrets.Def())
+	kinds := append(resourceKinds(), datastores.Def(), importJobs.Def(), exportJobs.Def(), idempotencyKeys.Def(), secrets.Def())
 	if err := s.records.Declare(kinds...); err != nil {
 		return nil, err
 	}
@@ -85,6 +85,14 @@ func (s *Service) loadSecret(ctx context.Context) error {
 		return err
 	})
 	return err
+}
+
+// onceToken keeps the client tokens of one operation apart from those of another; "" stays "".
+func onceToken(op, token string) string {
+	if token == "" {
+		return ""
+	}
+	return "healthlake/" + op + "/" + token
 }
 
 // newID is 32 lower-case hex digits, as data stores and jobs are named.
