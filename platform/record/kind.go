@@ -12,6 +12,7 @@ type Kind[T any] struct {
 	Name     string
 	Indexes  Indexes[T]
 	Volatile bool
+	Single   []string // as in KindDef
 }
 
 // Indexes are the index definitions of a typed kind.
@@ -55,7 +56,7 @@ func ByString[T any](name string, f func(*T) string) Index[T] {
 
 // Def is the declaration for Store.Declare.
 func (k Kind[T]) Def() KindDef {
-	return KindDef{Name: k.Name, Volatile: k.Volatile, Entries: func(_ string, body []byte) ([]Entry, error) {
+	return KindDef{Name: k.Name, Volatile: k.Volatile, Single: k.Single, Entries: func(_ string, body []byte) ([]Entry, error) {
 		v, err := k.Decode(body)
 		if err != nil {
 			return nil, err

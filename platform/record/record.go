@@ -32,6 +32,9 @@ type KindDef struct {
 	Entries func(id string, body []byte) ([]Entry, error)
 	// Volatile kinds keep only their newest version (leases, progress, cursors).
 	Volatile bool
+	// Single names indexes of which a record has at most one value. A query for a span of such an index in its own ascending order reads no
+	// more than its page, however many records match; that is how long lists of names are paged.
+	Single []string
 }
 
 // Entry is one index entry of a record. The same index may have many entries in one record.

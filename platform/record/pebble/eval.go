@@ -210,7 +210,7 @@ func bounds(x record.Expr) (low, high string) {
 			}
 			return low, high
 		}
-		low, high = startOf(n.Low), highOf(n.High)
+		low, high = clip(startOf(n.Low)), clip(highOf(n.High))
 		if low == "" && high != "" {
 			low = high[:1]
 		}
@@ -228,6 +228,9 @@ func bounds(x record.Expr) (low, high string) {
 	}
 	return low, high
 }
+
+// clip makes a bound one that values which were cut are not outside of.
+func clip(v string) string { return v[:min(len(v), keepFrom)] }
 
 // startOf and highOf: a Period bound compares by its start only.
 func startOf(v record.Value) string {

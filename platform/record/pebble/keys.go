@@ -20,10 +20,11 @@ const (
 	tableOutbox  = 0x15 // seq → space, topic, time, body
 )
 
-// maxValue bounds a value inside a posting key; longer ones keep their beginning and a hash, and are verified against the head's entries.
+// maxValue bounds a value inside a posting key; longer ones keep their beginning and a hash, and are verified against the head's entries. The
+// names of S3 objects, which are listed in their order, fit uncut.
 const (
-	maxValue = 220
-	keepFrom = 180
+	maxValue = 1200
+	keepFrom = 1160
 )
 
 func appendSpace(b []byte, table byte, space uint32) []byte {

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sort"
 	"time"
 
@@ -151,6 +152,11 @@ func (e *evaluation) sorted(q record.Query, after *spot) ([]spot, error) {
 		}
 		indexes[i] = n
 	}
+	if len(q.Order) == 1 && indexes[0] != 0 && !q.Order[0].Desc && isSpan(q) && e.v.s.single(q.Kind, q.Order[0].Index) {
+		if out, ok, err := e.walkSpan(q, indexes[0], after); err != nil || ok {
+			return out, err
+		}
+	}
 	s, err := e.eval(q.Where)
 	if err != nil {
 		return nil, err
@@ -288,6 +294,61 @@ func (e *evaluation) walk(q record.Query, index uint16, after *spot) ([]spot, er
 		from = got + 1
 	}
 	return out, s.close()
+}
+
+// isSpan reports whether the query asks for a span of the very index that it orders by, as the lists of S3 do.
+func isSpan(q record.Query) bool {
+	switch n := q.Where.(type) {
+	case record.Range:
+		return n.Index == q.Order[0].Index && n.Head == "" && (n.Low != "" || n.High != "")
+	case record.Prefix:
+		return n.Index == q.Order[0].Index && len(n.Value) > 2
+	}
+	return false
+}
+
+// single reports whether records of a kind have at most one value of an index.
+func (s *Store) single(kind, index string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	def := s.kinds[kind]
+	return def != nil && slices.Contains(def.Single, index)
+}
+
+// walkSpan is walk for such a query over single values: it reads no more than the page. It gives up (false) at a value that was cut, since
+// the order of the postings is not the order of the records there.
+func (e *evaluation) walkSpan(q record.Query, index uint16, after *spot) (out []spot, ok bool, err error) {
+	low, high := bounds(q.Where)
+	from := low
+	if after != nil {
+		if after.keys[0] == nil {
+			return nil, false, nil
+		}
+		if a, _ := short(record.Value(after.keys[0])); a > from {
+			from = a
+		}
+	}
+	ok = true
+	err = e.scanIndex(index, from, high, func(v []byte, pid uint64) (bool, error) {
+		h, err := headOf(e.v.snap, e.v.sp.id, e.no, pid)
+		if err != nil {
+			return false, err
+		}
+		p := spot{pid: pid, head: h, keys: [][]byte{sortKey(h, pid, index, q.Order[0])}}
+		if isCut(v) {
+			ok = false
+			return false, nil
+		}
+		if after != nil && !before(after, &p, q.Order) {
+			return true, nil
+		}
+		matched, err := e.test(q.Where, pid, h)
+		if matched {
+			out = append(out, p)
+		}
+		return len(out) <= q.Limit, err
+	})
+	return out, ok, err
 }
 
 // A cursor is base64 of: pid, then for each order a flag and the value.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"sort"
 	"time"
 
@@ -250,6 +251,15 @@ func (t *tx) Put(p record.Put) (int64, error) {
 	posts, err := t.s.postings(entries)
 	if err != nil {
 		return 0, err
+	}
+	for _, index := range def.Single {
+		n, err := t.s.number(index, false)
+		if err != nil {
+			return 0, err
+		}
+		if i := slices.IndexFunc(posts, func(p posting) bool { return p.index == n }); i >= 0 && i+1 < len(posts) && posts[i+1].index == n {
+			return 0, errs.New(errs.Internal, "a %s record has several values of its single index %s", p.Kind, index)
+		}
 	}
 	w.def, w.deleted, w.body, w.entries = def, false, p.Body, posts
 	if w.sealed, err = seal(t.sp.aead, p.Body, place(t.sp.id, w.kindNo, p.ID, w.version)); err != nil {

@@ -136,7 +136,7 @@ func (g *generator) token() (string, string) {
 func (g *generator) text() string {
 	s := []string{"", "al", "alpha", "alphabet", "beta", "be\x00ta", "ü"}[g.IntN(7)]
 	if g.IntN(8) == 0 {
-		s += strings.Repeat("long ", 50+g.IntN(2)) + s
+		s += strings.Repeat("long ", 250+g.IntN(2)) + s
 	}
 	return s
 }

@@ -30,7 +30,8 @@ func (b Backend) open(t *testing.T) record.Store {
 	entries := func(_ string, body []byte) ([]record.Entry, error) {
 		return []record.Entry{{Index: "body", Value: record.String(string(body))}}, nil
 	}
-	must(t, s.Declare(record.OnceKind.Def(), record.KindDef{Name: subject, Entries: entries}, record.KindDef{Name: finding, Entries: entries}, record.KindDef{Name: "test.lease", Entries: entries, Volatile: true}))
+	must(t, s.Declare(record.OnceKind.Def(), record.KindDef{Name: subject, Entries: entries}, record.KindDef{Name: finding, Entries: entries}, record.KindDef{Name: "test.lease", Entries: entries, Volatile: true},
+		record.KindDef{Name: single, Entries: entries, Volatile: true, Single: []string{"body"}}))
 	return s
 }
 
@@ -55,7 +56,7 @@ func Suite(t *testing.T, open func(t *testing.T) Backend) {
 		run  func(*testing.T, Backend)
 	}{
 		{"versions", versions}, {"conditions", conditions}, {"atomic", atomic}, {"ownReads", ownReads}, {"locks", locks}, {"order", order}, {"history", history}, {"past", past},
-		{"pages", pages}, {"outbox", outbox}, {"spaces", spaces}, {"reopen", reopen}, {"volatile", volatile}, {"purge", purge}, {"once", once}, {"concurrent", concurrent}, {"cancel", cancelled}, {"random", random},
+		{"pages", pages}, {"outbox", outbox}, {"spaces", spaces}, {"reopen", reopen}, {"volatile", volatile}, {"purge", purge}, {"once", once}, {"concurrent", concurrent}, {"cancel", cancelled}, {"spans", spans}, {"random", random},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
 	}
