@@ -214,6 +214,28 @@ func (s *Service) DeleteFHIRDatastore(ctx context.Context, in *api.DeleteFHIRDat
 	return &api.DeleteFHIRDatastoreOutput{DatastoreId: d.ID, DatastoreArn: s.arn(d.ID), DatastoreStatus: d.Status, DatastoreEndpoint: s.endpoint(d.ID)}, nil
 }
 
+// UpdateFHIRDatastore renames a store. What else the operation can change is fixed here, and may only be named as it is.
+func (s *Service) UpdateFHIRDatastore(ctx context.Context, in *api.UpdateFHIRDatastoreInput) (*api.UpdateFHIRDatastoreOutput, error) {
+	if err := offered(&api.CreateFHIRDatastoreInput{AnalyticsConfiguration: in.AnalyticsConfiguration, NlpConfiguration: in.NlpConfiguration,
+		ProfileConfiguration: in.ProfileConfiguration, IdentityProviderConfiguration: in.IdentityProviderConfiguration, BackupConfiguration: in.BackupConfiguration}); err != nil {
+		return nil, err
+	}
+	d, err := s.change(ctx, in.DatastoreId, func(_ record.Tx, d *datastore) error {
+		if d.Status != api.DatastoreStatusActive {
+			return errs.New(errs.Conflict, "the data store is %s, not ACTIVE", d.Status)
+		}
+		if in.DatastoreName != "" {
+			d.Name = in.DatastoreName
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	p := s.properties(d)
+	return &api.UpdateFHIRDatastoreOutput{DatastoreProperties: &p}, nil
+}
+
 // DescribeFHIRDatastore tells what is known of a store, deleted ones included.
 func (s *Service) DescribeFHIRDatastore(ctx context.Context, in *api.DescribeFHIRDatastoreInput) (*api.DescribeFHIRDatastoreOutput, error) {
 	d, err := s.store(ctx, in.DatastoreId)

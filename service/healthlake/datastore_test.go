@@ -21,6 +21,9 @@ func TestADataStoreLivesAndDies(t *testing.T) {
 		p.SseConfiguration.KmsEncryptionConfig.CmkType != api.CmkTypeAwsOwnedKmsKey || p.CreatedAt.IsZero() || len(id) != 32 {
 		t.Errorf("properties = %+v", p)
 	}
+	if u, err := l.s.UpdateFHIRDatastore(l.ctx, &api.UpdateFHIRDatastoreInput{DatastoreId: id, DatastoreName: "ward 8"}); err != nil || u.DatastoreProperties.DatastoreName != "ward 8" {
+		t.Errorf("renamed: %+v, %v", u, err)
+	}
 	l.want(201, "POST", "/Patient", peter)
 	out, err := l.s.DeleteFHIRDatastore(l.ctx, &api.DeleteFHIRDatastoreInput{DatastoreId: id})
 	if err != nil || out.DatastoreStatus != api.DatastoreStatusDeleting {

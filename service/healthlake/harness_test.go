@@ -39,6 +39,7 @@ type lab struct {
 	denied  map[string]bool // actions that the policy forbids
 	ctx     context.Context
 	store   string
+	stop    func()
 }
 
 func newLab(t testing.TB) *lab {
@@ -63,13 +64,14 @@ func labOver(t testing.TB, records record.Store, keys *keyring.Ring, obj *object
 	}
 	done := make(chan struct{})
 	go func() { l.jobs.Run(ctx); close(done) }()
-	t.Cleanup(func() {
+	l.stop = sync.OnceFunc(func() {
 		stop, end := context.WithTimeout(context.Background(), 20*time.Second)
 		defer end()
 		_ = l.jobs.Stop(stop)
 		cancel()
 		<-done
 	})
+	t.Cleanup(l.stop)
 	for _, r := range l.s.Routes() {
 		l.mux.HandleFunc(r.Method+" "+r.Pattern, func(w http.ResponseWriter, req *http.Request) {
 			if err := r.Handle(w, req); err != nil {

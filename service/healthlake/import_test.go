@@ -248,3 +248,63 @@ func TestExportWritesWhatIsThere(t *testing.T) {
 		t.Errorf("manifest = %s", l.s3.body[folder+"manifest.json"])
 	}
 }
+
+// TestImportSurvivesARestart stops the process's engines in the middle of an import and opens everything again from disk.
+func TestImportSurvivesARestart(t *testing.T) {
+	dir := t.TempDir()
+	obj := &objects{body: map[string][]byte{}}
+	records, keys := openRecordsIn(t, dir)
+	l := labOver(t, records, keys, obj)
+	store := l.create()
+	var b bytes.Buffer
+	pad := strings.Repeat("x", 20_000)
+	n := 0
+	for ; b.Len() < segmentBytes*2; n++ {
+		fmt.Fprintf(&b, `{"resourceType":"Patient","id":"p%d","name":[{"text":"%s"}]}`+"\n", n, pad)
+	}
+	obj.body["in/Patient.ndjson"] = b.Bytes()
+	second := make(chan struct{})
+	obj.onPut = func(key string) error { // the first segment is done, the second is stored but not reported
+		if strings.HasSuffix(key, "-1.ndjson") {
+			select {
+			case <-second:
+			default:
+				close(second)
+			}
+			return errs.New(errs.Unavailable, "the process is going down")
+		}
+		return nil
+	}
+	id := l.startImport("s3://in/Patient.ndjson")
+	<-second
+	l.stop()
+	if err := records.Close(); err != nil {
+		t.Fatal(err)
+	}
+	keys.Close()
+
+	obj.onPut = nil
+	records, keys = openRecordsIn(t, dir)
+	l = labOver(t, records, keys, obj)
+	t.Cleanup(func() { l.stop(); _ = records.Close() })
+	l.store = store
+	p := l.importEnd(id)
+	if p.JobStatus != api.JobStatusCompleted || aws.Val(p.JobProgressReport.TotalNumberOfResourcesImported) != int64(n) {
+		t.Fatalf("%s %s: %d imported, want %d", p.JobStatus, p.Message, aws.Val(p.JobProgressReport.TotalNumberOfResourcesImported), n)
+	}
+	if got := l.want(200, "GET", "/Patient?_summary=count", "").json(t)["total"]; got != float64(n) {
+		t.Errorf("%v patients, want %d", got, n)
+	}
+	if v := l.want(200, "GET", fmt.Sprintf("/Patient/p%d/_history", n-1), "").ids(t, ""); len(v) != 1 {
+		t.Errorf("%d versions after the repeated segment", len(v))
+	}
+	started := 0
+	for _, e := range l.events() {
+		if e == "Import Job In Progress" {
+			started++
+		}
+	}
+	if started != 1 {
+		t.Errorf("Import Job In Progress was announced %d times", started)
+	}
+}

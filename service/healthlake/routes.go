@@ -25,13 +25,12 @@ const (
 // request is one FHIR interaction in progress.
 type request struct {
 	*Service
-	w        http.ResponseWriter
-	r        *http.Request
-	store    *datastore
-	space    record.Space
-	base     string // absolute URL of the FHIR root, without a slash at the end
-	typ, id  string // from the path; "" when not in it
-	segments int
+	w       http.ResponseWriter
+	r       *http.Request
+	store   *datastore
+	space   record.Space
+	base    string // absolute URL of the FHIR root, without a slash at the end
+	typ, id string // from the path; "" when not in it
 }
 
 // interaction is a row of the route table below.
@@ -58,6 +57,19 @@ var interactions = []interaction{
 	{"DELETE", "/{type}/{id}", "DeleteResource", "DeleteResource", false, 0, (*request).delete},
 	{"GET", "/{type}/{id}/_history", "GetHistoryByResourceId", "GetHistoryByResourceId", true, 0, (*request).history},
 	{"GET", "/{type}/{id}/_history/{vid}", "VersionReadResource", "VersionReadResource", true, 0, (*request).vread},
+	{"PATCH", "/{rest...}", "PatchResource", "PatchResource", false, maxResource, (*request).unknown},
+	{"GET", "/{rest...}", "Unknown", "GetCapabilities", true, 0, (*request).unknown},
+	{"POST", "/{rest...}", "Unknown", "GetCapabilities", true, maxResource, (*request).unknown},
+	{"PUT", "/{rest...}", "Unknown", "GetCapabilities", true, maxResource, (*request).unknown},
+	{"DELETE", "/{rest...}", "Unknown", "GetCapabilities", true, 0, (*request).unknown},
+}
+
+// unknown answers what is under the root and no interaction above, so that a client gets an OperationOutcome there too.
+func (q *request) unknown() error {
+	if q.r.Method == http.MethodPatch {
+		return errs.New(errs.Unsupported, "PATCH is not offered here: read the resource and PUT it back with If-Match")
+	}
+	return errs.New(errs.NotFound, "the URL is not one of an interaction offered here; GET metadata lists them")
 }
 
 // roots under which FHIR is served: HealthLake's own, and the one for bearer tokens.
