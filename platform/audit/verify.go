@@ -1,0 +1,223 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	checkpoint "github.com/transparency-dev/formats/log"
+	"github.com/transparency-dev/merkle/compact"
+	"github.com/transparency-dev/merkle/proof"
+	"github.com/transparency-dev/merkle/rfc6962"
+	"github.com/transparency-dev/tessera/api/layout"
+	"github.com/transparency-dev/tessera/client"
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/galen-health/galen/platform/errs"
+)
+
+// Report is what a verification found.
+type Report struct {
+	Origin string
+	Size   uint64 // entries under the newest checkpoint
+	Root   []byte
+}
+
+// Verify checks a log's folder offline, by files alone: the checkpoint's signature, every entry against the tree, every tile, and the root.
+// verifier is the log's public key ("" = the one in the folder, which whoever can replace the folder can replace too: keep a copy elsewhere).
+// since is a checkpoint that was kept earlier (nil = none): the log must continue it, so entries that were cut off or rewritten together
+// with the checkpoint are found as well. errs.Corrupt says what is wrong.
+func Verify(ctx context.Context, dir, verifier string, since []byte) (Report, error) {
+	if verifier == "" {
+		var err error
+		if verifier, err = Verifier(dir); err != nil {
+			return Report{}, errs.Wrap(errs.Corrupt, err, "the audit log in %s has no %s", dir, verifierFile)
+		}
+	}
+	v, err := note.NewVerifier(verifier)
+	if err != nil {
+		return Report{}, errs.Wrap(errs.Corrupt, err, "the public key of the audit log is malformed")
+	}
+	files := client.FileFetcher{Root: filepath.Join(dir, logFolder)}
+	raw, err := files.ReadCheckpoint(ctx)
+	if err != nil {
+		return Report{}, errs.Wrap(errs.Corrupt, err, "the audit log in %s has no checkpoint", dir)
+	}
+	cp, _, _, err := checkpoint.ParseCheckpoint(raw, v.Name(), v)
+	if err != nil {
+		return Report{}, errs.Wrap(errs.Corrupt, err, "the checkpoint of the audit log is not signed by its key")
+	}
+	r := Report{Origin: cp.Origin, Size: cp.Size, Root: cp.Hash}
+	if err := check(ctx, files, cp); err != nil {
+		return r, errs.Wrap(errs.Corrupt, err, "the audit log does not match its checkpoint of %d entries: entries were altered, removed or damaged", cp.Size)
+	}
+	if since != nil {
+		return r, continues(ctx, files, v, since, cp)
+	}
+	return r, nil
+}
+
+// tree recomputes a log's tiles from its entries: level 0 holds leaf hashes, level n+1 the roots of full tiles of level n (C2SP tlog-tiles).
+type tree struct {
+	files  client.FileFetcher
+	root   *compact.Range
+	levels []level
+}
+
+type level struct {
+	tile   uint64 // index of the tile being filled
+	hashes [][]byte
+}
+
+// check compares every entry, tile and the root with the checkpoint.
+func check(ctx context.Context, files client.FileFetcher, cp *checkpoint.Checkpoint) error {
+	t := tree{files: files, root: (&compact.RangeFactory{Hash: rfc6962.DefaultHasher.HashChildren}).NewEmptyRange(0)}
+	for at := uint64(0); at < cp.Size; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		b, err := client.GetEntryBundle(ctx, files.ReadEntryBundle, at/layout.EntryBundleWidth, cp.Size)
+		if err != nil {
+			return fmt.Errorf("entries from %d: %w", at, err)
+		}
+		n := min(layout.EntryBundleWidth, cp.Size-at)
+		if uint64(len(b.Entries)) < n {
+			return fmt.Errorf("entries from %d: %d are there, %d belong there", at, len(b.Entries), n)
+		}
+		for _, e := range b.Entries[:n] {
+			h := rfc6962.DefaultHasher.HashLeaf(e)
+			if err := t.root.Append(h, nil); err != nil {
+				return err
+			}
+			if err := t.add(ctx, 0, h); err != nil {
+				return err
+			}
+		}
+		at += n
+	}
+	for l := range t.levels {
+		if err := t.compare(ctx, l); err != nil {
+			return err
+		}
+	}
+	root := rfc6962.DefaultHasher.EmptyRoot()
+	if cp.Size > 0 {
+		var err error
+		if root, err = t.root.GetRootHash(nil); err != nil {
+			return err
+		}
+	}
+	if !bytes.Equal(root, cp.Hash) {
+		return errors.New("the root differs")
+	}
+	return nil
+}
+
+func (t *tree) add(ctx context.Context, l int, h []byte) error {
+	if l == len(t.levels) {
+		t.levels = append(t.levels, level{})
+	}
+	t.levels[l].hashes = append(t.levels[l].hashes, h)
+	if len(t.levels[l].hashes) < layout.TileWidth {
+		return nil
+	}
+	if err := t.compare(ctx, l); err != nil {
+		return err
+	}
+	up := t.levels[l].hashes
+	for len(up) > 1 {
+		for i := 0; i < len(up); i += 2 {
+			up[i/2] = rfc6962.DefaultHasher.HashChildren(up[i], up[i+1])
+		}
+		up = up[:len(up)/2]
+	}
+	t.levels[l] = level{tile: t.levels[l].tile + 1}
+	return t.add(ctx, l+1, up[0])
+}
+
+// compare holds the tile being filled against its file.
+func (t *tree) compare(ctx context.Context, l int) error {
+	lv := &t.levels[l]
+	if len(lv.hashes) == 0 {
+		return nil
+	}
+	file, err := t.files.ReadTile(ctx, uint64(l), lv.tile, uint8(len(lv.hashes)%layout.TileWidth))
+	if err != nil {
+		return fmt.Errorf("tile %d of level %d: %w", lv.tile, l, err)
+	}
+	if !bytes.HasPrefix(file, bytes.Join(lv.hashes, nil)) {
+		return fmt.Errorf("tile %d of level %d differs", lv.tile, l)
+	}
+	return nil
+}
+
+func continues(ctx context.Context, files client.FileFetcher, v note.Verifier, since []byte, now *checkpoint.Checkpoint) error {
+	old, _, _, err := checkpoint.ParseCheckpoint(since, v.Name(), v)
+	if err != nil {
+		return errs.Wrap(errs.Invalid, err, "the earlier checkpoint is not one of this log")
+	}
+	broken := errs.New(errs.Corrupt, "the audit log does not continue the earlier checkpoint of %d entries: its history was replaced", old.Size)
+	if old.Size > now.Size {
+		return errs.New(errs.Corrupt, "the audit log has %d entries, an earlier checkpoint has %d: entries were cut off", now.Size, old.Size)
+	}
+	if old.Size == 0 || old.Size == now.Size {
+		if old.Size == now.Size && string(old.Hash) != string(now.Hash) {
+			return broken
+		}
+		return nil
+	}
+	b, err := client.NewProofBuilder(ctx, now.Size, files.ReadTile)
+	if err != nil {
+		return errs.Wrap(errs.Corrupt, err, "the tree of the audit log cannot be read")
+	}
+	p, err := b.ConsistencyProof(ctx, old.Size, now.Size)
+	if err != nil {
+		return errs.Wrap(errs.Corrupt, err, "the tree of the audit log cannot be read")
+	}
+	if proof.VerifyConsistency(rfc6962.DefaultHasher, old.Size, now.Size, p, old.Hash, now.Hash) != nil {
+		return broken
+	}
+	return nil
+}
+
+// Checkpoint returns the newest published checkpoint: keep it elsewhere to prove later that nothing before it was changed.
+func Checkpoint(dir string) ([]byte, error) {
+	return os.ReadFile(filepath.Join(dir, logFolder, "checkpoint"))
+}
+
+// Read calls fn for each entry under the newest checkpoint, oldest first. It does not verify.
+func Read(ctx context.Context, dir string, fn func(index uint64, e *Entry) error) error {
+	files := client.FileFetcher{Root: filepath.Join(dir, logFolder)}
+	raw, err := files.ReadCheckpoint(ctx)
+	if err != nil {
+		return errs.Wrap(errs.Corrupt, err, "the audit log in %s has no checkpoint", dir)
+	}
+	var cp checkpoint.Checkpoint
+	if _, err := cp.Unmarshal(raw); err != nil {
+		return errs.Wrap(errs.Corrupt, err, "the checkpoint of the audit log cannot be read")
+	}
+	for at := uint64(0); at < cp.Size; {
+		b, err := client.GetEntryBundle(ctx, files.ReadEntryBundle, at/256, cp.Size)
+		if err != nil {
+			return errs.Wrap(errs.Corrupt, err, "the audit log cannot be read at entry %d", at)
+		}
+		for i := at % 256; at < cp.Size && i < uint64(len(b.Entries)); i++ {
+			var e Entry
+			if err := json.Unmarshal(b.Entries[i], &e); err != nil {
+				return errs.Wrap(errs.Corrupt, err, "entry %d of the audit log cannot be read", at)
+			}
+			if err := fn(at, &e); err != nil {
+				return err
+			}
+			at++
+		}
+		if len(b.Entries) == 0 {
+			return errs.New(errs.Corrupt, "the audit log is empty at entry %d", at)
+		}
+	}
+	return nil
+}
