@@ -2,10 +2,8 @@ package wire
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"unicode/utf8"
 
 	"github.com/galen-health/galen/aws"
@@ -102,34 +100,9 @@ func (d *decoder) text(sh *aws.Shape, s, path string) {
 		return
 	}
 	d.bounds(sh, utf8.RuneCountInString(s), path, "length")
-	if re := compiled(sh.Pattern); re != nil && !re.MatchString(s) {
+	if !compiled(sh.Pattern).matches(s) {
 		d.add(path, "Member must satisfy regular expression pattern: "+sh.Pattern)
 	}
 }
 
 func trimFloat(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
-
-var (
-	patterns sync.Map // pattern → *regexp.Regexp or nil
-	unicode4 = regexp.MustCompile(`\\u([0-9A-Fa-f]{4})`)
-)
-
-// compiled returns a pattern that must match the whole value, nil when there is none or it uses what Go's engine does not have (look-around): such a value is
-// then checked by the operation itself.
-func compiled(pattern string) *regexp.Regexp {
-	if pattern == "" {
-		return nil
-	}
-	if re, ok := patterns.Load(pattern); ok {
-		r, _ := re.(*regexp.Regexp)
-		return r
-	}
-	p := unicode4.ReplaceAllString(pattern, `\x{$1}`)
-	p = strings.ReplaceAll(p, `\Z`, `\z`)
-	re, err := regexp.Compile(`\A(?s:` + p + `)\z`)
-	if err != nil {
-		re = nil
-	}
-	patterns.Store(pattern, re)
-	return re
-}

@@ -1,0 +1,230 @@
+package edge
+
+import (
+	"compress/gzip"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"reflect"
+	"strings"
+
+	"github.com/galen-health/galen/aws"
+	"github.com/galen-health/galen/aws/sigv4"
+	"github.com/galen-health/galen/aws/wire"
+	"github.com/galen-health/galen/platform/authz"
+	"github.com/galen-health/galen/platform/errs"
+	"github.com/galen-health/galen/platform/limits"
+)
+
+// maxForm bounds an awsQuery body, gzipFree what a gzip body may expand to whatever its size, gzipRatio how far beyond.
+const (
+	maxForm   = 4 << 20
+	gzipFree  = 1 << 20
+	gzipRatio = 100
+)
+
+// serveOperation takes an AWS operation along the road.
+func (v *visit) serveOperation(signing string) {
+	form, body, err := v.form(signing)
+	if err != nil {
+		v.service, _ = v.guess(signing)
+		v.proto = aws.Query
+		v.fail(err)
+		return
+	}
+	bucket := ""
+	if signing == "s3" {
+		bucket = v.bucket()
+	}
+	m, s, p, ferr := v.e.table.Find(v.r, signing, form, bucket)
+	v.service, v.proto = s, p
+	if s != nil {
+		v.entry.Source = s.Signing + ".amazonaws.com"
+	}
+	if body != nil {
+		v.r.Body = io.NopCloser(strings.NewReader(*body))
+	}
+	if !sigv4.IsSigned(v.r) && signing == "" && m == nil && v.r.Header.Get("Authorization") == "" {
+		ferr = nil // nothing is known of an unsigned request: say so first
+	}
+	if m != nil {
+		v.op, v.entry.Name, v.entry.ReadOnly = m.Op.Name, m.Op.Name, m.Op.ReadOnly
+	}
+	signed, ctx, err := v.who()
+	if err != nil {
+		v.fail(err)
+		return
+	}
+	v.r = v.r.WithContext(ctx)
+	if ferr != nil {
+		v.fail(ferr)
+		return
+	}
+	if m == nil {
+		v.fail(errs.Named(errs.NotFound, "UnknownOperationException", "there is no operation at this address"))
+		return
+	}
+	out, err := v.perform(ctx, m.Op, func() (any, error) {
+		body, err := inflate(v.r.Header, signed.Body)
+		if err != nil {
+			return nil, err
+		}
+		return wire.Decode(&wire.Request{Op: m.Op, Protocol: m.Protocol, Labels: m.Labels, Query: v.r.URL.Query(), Form: form, Header: v.r.Header, Body: body, Length: signed.Length})
+	})
+	if err != nil {
+		v.fail(err)
+		return
+	}
+	if err := v.record(ctx, ""); err != nil {
+		closeStream(m.Op, out)
+		v.fail(err)
+		return
+	}
+	var w http.ResponseWriter = v.w
+	if v.r.Method == http.MethodHead {
+		w = headWriter{v.w}
+	}
+	if err := wire.Encode(w, m.Op, m.Protocol, out, v.id); err != nil {
+		v.e.cfg.Log.Warn("an answer broke off", "requestId", v.id, "operation", v.op, "code", errs.CodeOf(err).String())
+		panic(http.ErrAbortHandler) // the caller must not take half an answer for a whole one
+	}
+}
+
+// headWriter keeps the headers of an answer to HEAD as the operation set them, Content-Length included, and drops the body.
+type headWriter struct{ *writer }
+
+func (w headWriter) Write(b []byte) (int, error) { return len(b), nil }
+
+// perform is the part of the road that in-process calls share: gate, decode, authorise, the method.
+func (v *visit) perform(ctx context.Context, op *aws.Operation, decode func() (any, error)) (any, error) {
+	reg, ok := v.e.services[op.Service]
+	if !ok || reg.Disabled {
+		return nil, errs.Named(errs.Unsupported, "UnknownOperationException", "the service %s does not run on this server: start it with --services", op.Service.Signing)
+	}
+	if v.e.cfg.Gate != nil {
+		if err := v.e.cfg.Gate(op.Service.Signing, op.Name); err != nil {
+			return nil, err
+		}
+	}
+	in, err := decode()
+	if err != nil {
+		return nil, err
+	}
+	if err := v.authorise(ctx, reg, op, in); err != nil {
+		return nil, err
+	}
+	out, err := op.Call(ctx, reg.Service, in, nil)
+	if err == nil && (out == nil || reflect.ValueOf(out).IsNil()) {
+		err = errs.New(errs.Internal, "the operation answered nothing")
+	}
+	return out, err
+}
+
+// authorise asks the service what the operation needs and checks it. sts:GetCallerIdentity is always allowed, as AWS documents.
+func (v *visit) authorise(ctx context.Context, reg Registration, op *aws.Operation, in any) error {
+	action := op.Service.Signing + ":" + op.Name
+	if action == "sts:GetCallerIdentity" {
+		v.entry.Action = action
+		return nil
+	}
+	n, ok := reg.Service.(Needs)
+	if !ok {
+		return v.allow(ctx, []authz.Request{{Action: action, Resource: "*"}})
+	}
+	needs, err := n.Authorize(ctx, op.Name, in)
+	if err != nil {
+		// Who may not do this on anything must not learn what exists.
+		if denied := v.allow(ctx, []authz.Request{{Action: action, Resource: "*"}}); denied != nil {
+			return denied
+		}
+		return err
+	}
+	if len(needs) == 0 {
+		v.entry.Action = action
+	}
+	return v.allow(ctx, needs)
+}
+
+// form reads an awsQuery body, which routing needs; body is what was read.
+func (v *visit) form(signing string) (url.Values, *string, error) {
+	s, ok := v.guess(signing)
+	if !ok || s.Protocols[0] != aws.Query {
+		return nil, nil, nil
+	}
+	if v.r.Method == http.MethodGet {
+		return v.r.URL.Query(), nil, nil
+	}
+	b, err := io.ReadAll(io.LimitReader(v.r.Body, maxForm+1))
+	if err != nil {
+		return nil, nil, errs.Wrap(errs.Invalid, err, "the body breaks off")
+	}
+	if len(b) > maxForm {
+		return nil, nil, errs.New(errs.TooLarge, "the body is over %d bytes", maxForm)
+	}
+	text := string(b)
+	form, err := url.ParseQuery(text)
+	if err != nil {
+		return nil, nil, errs.Named(errs.Invalid, "MalformedQueryString", "the body is not a form")
+	}
+	return form, &text, nil
+}
+
+// guess finds a service by its signing name.
+func (v *visit) guess(signing string) (*aws.Service, bool) {
+	for s := range v.e.services {
+		if s.Signing == signing {
+			return s, true
+		}
+	}
+	return nil, false
+}
+
+// bucket is the bucket in the host name of a virtual-hosted S3 request, "" for path style.
+func (v *visit) bucket() string {
+	host := v.r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	for _, base := range v.e.cfg.Hosts {
+		if b, ok := strings.CutSuffix(host, "."+base); ok && b != "" && net.ParseIP(host) == nil {
+			return strings.TrimSuffix(b, ".s3")
+		}
+	}
+	return ""
+}
+
+// inflate undoes a gzip body, bounded; aws-chunked was undone by the verifier.
+func inflate(h http.Header, body io.Reader) (io.Reader, error) {
+	for _, enc := range strings.Split(h.Get("Content-Encoding"), ",") {
+		if !strings.EqualFold(strings.TrimSpace(enc), "gzip") || h.Get("X-Amz-Target") == "" && !strings.Contains(h.Get("Content-Type"), "json") && h.Get("Smithy-Protocol") == "" {
+			continue
+		}
+		counted := limits.NewExpansion(gzipRatio, gzipFree, "the gzip body")
+		zr, err := gzip.NewReader(counted.In(body))
+		if err != nil {
+			return nil, errs.Named(errs.Invalid, "SerializationException", "the body is not gzip although Content-Encoding says so")
+		}
+		return counted.Out(zr), nil
+	}
+	return body, nil
+}
+
+// closer reads from one and closes another.
+type closer struct {
+	io.Reader
+	c io.Closer
+}
+
+func (c closer) Close() error { return c.c.Close() }
+
+// closeStream closes a streaming payload that will not be sent.
+func closeStream(op *aws.Operation, out any) {
+	if op.Output.Payload == "" {
+		return
+	}
+	if c, ok := reflect.Indirect(reflect.ValueOf(out)).FieldByName(op.Output.Member(op.Output.Payload).Field).Interface().(io.Closer); ok && c != nil {
+		_ = c.Close() // nothing was sent
+	}
+}
