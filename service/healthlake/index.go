@@ -43,7 +43,13 @@ var readers = sync.Pool{New: func() any { return new(reader) }}
 func resourceKinds() []record.KindDef {
 	var out []record.KindDef
 	for _, t := range fhir.ResourceTypes() {
-		out = append(out, record.KindDef{Name: kindOf(t), Entries: func(_ string, body []byte) ([]record.Entry, error) {
+		single := []string{"_id"}
+		for _, p := range fhir.Params(t) {
+			if p.Single {
+				single = append(single, p.Code)
+			}
+		}
+		out = append(out, record.KindDef{Name: kindOf(t), Single: single, Entries: func(_ string, body []byte) ([]record.Entry, error) {
 			r := readers.Get().(*reader)
 			defer readers.Put(r)
 			if err := r.doc.Parse(body, tape.Limits{}); err != nil {

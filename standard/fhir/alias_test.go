@@ -71,3 +71,28 @@ func TestSameMeansSame(t *testing.T) {
 	})
 	t.Logf("%d entries compared", n)
 }
+
+func TestSingleParameters(t *testing.T) {
+	for code, want := range map[string]bool{"birthdate": true, "death-date": true, "name": false, "_lastUpdated": false} {
+		if got := fhir.LookupParam("Patient", code).Single; got != want {
+			t.Errorf("Patient %s: single is %v, want %v", code, got, want)
+		}
+	}
+	if !fhir.LookupParam("Observation", "date").Single || fhir.LookupParam("CarePlan", "activity-date").Single || fhir.LookupParam("Encounter", "location-period").Single {
+		t.Error("single is wrong for a choice or a repeating element")
+	}
+	var d tape.Doc
+	c := fhir.Checker{Extract: true}
+	corpus(t, r4Examples, func(file string, body []byte) {
+		if wrong[file] != "" || d.Parse(body, tape.Limits{}) != nil {
+			return
+		}
+		n := map[*fhir.Param]int{}
+		r, _ := c.Check(&d, 0, "")
+		for _, e := range r.Entries {
+			if n[e.Param]++; e.Param.Single && n[e.Param] > 1 {
+				t.Errorf("%s has two values of %s", file, e.Param.Code)
+			}
+		}
+	})
+}

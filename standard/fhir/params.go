@@ -45,6 +45,8 @@ type Param struct {
 	Same       []*Param
 	SameTarget string
 
+	// Single says of a date, number or uri that a resource has at most one value.
+	Single bool
 	// Canonical says of a reference that its values are canonical URLs, not references.
 	Canonical bool
 
@@ -198,8 +200,11 @@ func parseSearch(text string) (map[string]*typeParams, error) {
 			return nil, fmt.Errorf("line %d is not understood", n+1)
 		}
 	}
-	for _, t := range all {
+	for name, t := range all {
 		t.same()
+		for _, l := range t.later {
+			l.param.Single = l.param.Code[0] != '_' && single(types[name], l)
+		}
 		for _, p := range t.byCode {
 			t.sorted = append(t.sorted, p)
 		}
@@ -349,4 +354,23 @@ func (t *typeParams) same() {
 			p.Same = []*Param{t.byCode[rest], t.byCode["component-"+rest]}
 		}
 	}
+}
+
+// single reports whether all paths of a parameter are one element of the resource itself that does not repeat.
+func single(t *Type, l later) bool {
+	switch l.param.Type {
+	case DateParam, NumberParam, URIParam:
+	default:
+		return false
+	}
+	var at *slot
+	for _, path := range l.paths {
+		name, typ, _ := strings.Cut(path, "@")
+		e := t.elems[name]
+		if e == nil || e.slot.many || at != nil && at != e.slot || typ == "Range" {
+			return false
+		}
+		at = e.slot
+	}
+	return at != nil
 }

@@ -122,7 +122,7 @@ func isBase64(s string) bool {
 		switch c := s[i]; {
 		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '+' || c == '/' || c == '=':
 			n++
-		case c == ' ' || c == '\n' || c == '\r' || c == '\t':
+		case (c == ' ' || c == '\n' || c == '\r' || c == '\t') && n%4 == 0: // between groups of four only
 		default:
 			return false
 		}
