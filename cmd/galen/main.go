@@ -12,6 +12,7 @@ import (
 var version = "dev"
 
 type cli struct {
+	Serve     serveCmd     `cmd:"" help:"Run the server: every service behind one address."`
 	Route     routeCmd     `cmd:"" help:"Say for any file which service owns it, by content alone."`
 	Catalogue catalogueCmd `cmd:"" help:"Print the portfolio: who owns what, under which contracts, how available it is."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`

@@ -1,0 +1,74 @@
+package app
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Config is everything that an operator may say. Every field has a value that works; flags override the environment, which overrides the file.
+type Config struct {
+	DataDir  string   `name:"data-dir" required:"" env:"GALEN_DATA_DIR" help:"Folder of all data; made when absent." type:"path"`
+	Addr     string   `default:"127.0.0.1:8484" env:"GALEN_ADDR" help:"Address of the AWS endpoint, the open standards and the console."`
+	Services []string `env:"GALEN_SERVICES" help:"Only these services (healthlake,medical-imaging,…); all when empty."`
+	Records  string   `env:"GALEN_RECORDS" help:"Record back end: empty for the embedded one in the data folder."`
+	Blobs    string   `env:"GALEN_BLOBS" help:"Blob back end: empty for files in the data folder."`
+	Account  string   `default:"000000000000" env:"GALEN_ACCOUNT_ID" help:"Account id of every ARN."`
+	Region   string   `default:"us-east-1" env:"GALEN_REGION" help:"Region of every ARN."`
+
+	RootAccessKeyID     string `name:"root-access-key-id" env:"GALEN_ROOT_ACCESS_KEY_ID" help:"Root access key; generated and printed once when neither is given."`
+	RootSecretAccessKey string `name:"root-secret-access-key" env:"GALEN_ROOT_SECRET_ACCESS_KEY" help:"Root secret key. Prefer the environment to the command line."`
+
+	AllowHosts []string `name:"allow-host" env:"GALEN_ALLOW_HOSTS" help:"Hosts or networks that webhooks may reach although they are private (10.1.0.0/16, hooks.local)."`
+	// NewCustomer closes what AWS keeps open for existing customers only (variant stores …).
+	NewCustomer bool   `name:"new-customer" env:"GALEN_NEW_CUSTOMER" help:"Answer as AWS does to new customers: features for existing customers only are refused."`
+	LogLevel    string `default:"info" enum:"debug,info,warn,error" env:"GALEN_LOG_LEVEL" help:"debug, info, warn or error."`
+}
+
+// check completes what Config cannot say by itself and refuses what cannot work.
+func (c *Config) check(known []string) error {
+	if c.DataDir == "" {
+		return fmt.Errorf("no data folder: give --data-dir DIR")
+	}
+	abs, err := filepath.Abs(c.DataDir)
+	if err != nil {
+		return err
+	}
+	c.DataDir = abs
+	if (c.RootAccessKeyID == "") != (c.RootSecretAccessKey == "") {
+		return fmt.Errorf("GALEN_ROOT_ACCESS_KEY_ID and GALEN_ROOT_SECRET_ACCESS_KEY belong together: give both or neither")
+	}
+	if len(c.Account) != 12 || strings.Trim(c.Account, "0123456789") != "" {
+		return fmt.Errorf("the account id %q is not twelve digits", c.Account)
+	}
+	if c.Records != "" {
+		return fmt.Errorf("record back end %q is not built in: leave --records out for the embedded one", c.Records)
+	}
+	if c.Blobs != "" {
+		return fmt.Errorf("blob back end %q is not built in: leave --blobs out for local files", c.Blobs)
+	}
+	for _, s := range c.Services {
+		found := false
+		for _, k := range known {
+			found = found || s == k
+		}
+		if !found {
+			return fmt.Errorf("service %q is unknown; the services are %s", s, strings.Join(known, ", "))
+		}
+	}
+	return os.MkdirAll(c.DataDir, 0o700)
+}
+
+// wants reports whether a service shall run.
+func (c *Config) wants(id string) bool {
+	if len(c.Services) == 0 {
+		return true
+	}
+	for _, s := range c.Services {
+		if s == id {
+			return true
+		}
+	}
+	return false
+}

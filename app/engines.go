@@ -1,0 +1,142 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/galen-health/galen/app/edge"
+	"github.com/galen-health/galen/platform/audit"
+	"github.com/galen-health/galen/platform/authz"
+	"github.com/galen-health/galen/platform/blob/files"
+	"github.com/galen-health/galen/platform/event"
+	"github.com/galen-health/galen/platform/job"
+	"github.com/galen-health/galen/platform/key/keyring"
+	"github.com/galen-health/galen/platform/record"
+	"github.com/galen-health/galen/platform/record/pebble"
+)
+
+// engines are what services stand on, over one data folder: records/ blobs/ keys/ audit/.
+type engines struct {
+	log        *slog.Logger
+	keys       *keyring.Ring
+	records    *pebble.Store
+	blobs      *files.Store
+	audit      *audit.Merkle
+	authorizer *authz.Evaluator
+	directory  authz.Directory
+	roles      authz.Roles
+	jobs       *job.Engine
+	events     *event.Bus
+	root       Credentials
+	generated  Credentials
+	ticks      []func(context.Context) error // periodic work of services
+	closers    []func() error                // in the order of opening
+}
+
+// openEngines opens everything below the services. Its own failures leave nothing open.
+func openEngines(ctx context.Context, cfg *Config, log *slog.Logger, local *edge.Local) (e *engines, err error) {
+	e = &engines{log: log}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.close())
+			e = nil
+		}
+	}()
+	var rootKey []byte
+	if s := os.Getenv("GALEN_ROOT_KEY"); s != "" {
+		if rootKey, err = keyring.ParseRoot(s); err != nil {
+			return e, err
+		}
+	}
+	dir := func(name string) string { return filepath.Join(cfg.DataDir, name) }
+	if e.keys, err = keyring.Open(dir("keys"), rootKey, keyring.Config{Account: cfg.Account, Region: cfg.Region}); err != nil {
+		return e, err
+	}
+	e.closers = append(e.closers, e.keys.Close)
+	if e.records, err = pebble.Open(dir("records"), e.keys, pebble.Options{}); err != nil {
+		return e, err
+	}
+	e.closers = append(e.closers, e.records.Close)
+	if err = e.records.Declare(record.OnceKind.Def()); err != nil {
+		return e, err
+	}
+	if e.blobs, err = files.Open(dir("blobs"), e.keys); err != nil {
+		return e, err
+	}
+	e.closers = append(e.closers, e.blobs.Close)
+	if e.audit, err = audit.Open(ctx, audit.Config{Dir: dir("audit"), Origin: "galen/" + cfg.Account + "/audit", Ring: e.keys, Store: e.records, Log: log}); err != nil {
+		return e, err
+	}
+	e.closers = append(e.closers, func() error { return e.audit.Close(context.Background()) })
+	if e.jobs, err = job.New(e.records, job.Config{Exclusive: true, Log: log}); err != nil {
+		return e, err
+	}
+	if e.events, err = event.New(ctx, e.records, event.Config{Account: cfg.Account, Region: cfg.Region, Log: log}); err != nil {
+		return e, err
+	}
+	return e, e.openIdentity(ctx, cfg)
+}
+
+// start runs the background work until ctx ends; group waits for its end.
+func (e *engines) start(ctx context.Context, group *sync.WaitGroup) {
+	run := func(fn func()) {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			fn()
+		}()
+	}
+	run(func() {
+		e.jobs.Run(ctx)
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		if err := e.jobs.Stop(stop); err != nil {
+			e.log.Warn("jobs were cut off; they go on from their last checkpoint at the next start", "error", err)
+		}
+	})
+	run(func() {
+		if err := e.events.Run(ctx); err != nil && ctx.Err() == nil {
+			e.log.Error("event delivery ended", "error", err)
+		}
+	})
+	run(func() { e.tick(ctx) })
+}
+
+// tick does what services ask for once a minute: scheduled key deletions, sweeps.
+func (e *engines) tick(ctx context.Context) {
+	t := time.NewTicker(time.Minute)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			for _, fn := range e.ticks {
+				if err := fn(ctx); err != nil && ctx.Err() == nil {
+					e.log.Error("periodic work failed", "error", err)
+				}
+			}
+		}
+	}
+}
+
+// healthy says whether the stores can serve.
+func (e *engines) healthy(ctx context.Context) error {
+	_, err := e.records.Spaces(ctx)
+	return err
+}
+
+// close closes in reverse order.
+func (e *engines) close() error {
+	var all []error
+	for i := len(e.closers) - 1; i >= 0; i-- {
+		all = append(all, e.closers[i]())
+	}
+	e.closers = nil
+	return errors.Join(all...)
+}

@@ -1,0 +1,85 @@
+package app
+
+import (
+	"context"
+
+	athenaapi "github.com/galen-health/galen/aws/athena"
+	trailapi "github.com/galen-health/galen/aws/cloudtrail"
+	comprehendapi "github.com/galen-health/galen/aws/comprehendmedical"
+	connectapi "github.com/galen-health/galen/aws/connecthealth"
+	ecrapi "github.com/galen-health/galen/aws/ecr"
+	eventsapi "github.com/galen-health/galen/aws/events"
+	healthlakeapi "github.com/galen-health/galen/aws/healthlake"
+	iamapi "github.com/galen-health/galen/aws/iam"
+	kmsapi "github.com/galen-health/galen/aws/kms"
+	logsapi "github.com/galen-health/galen/aws/logs"
+	imagingapi "github.com/galen-health/galen/aws/medicalimaging"
+	omicsapi "github.com/galen-health/galen/aws/omics"
+	pricingapi "github.com/galen-health/galen/aws/pricing"
+	s3api "github.com/galen-health/galen/aws/s3"
+	stsapi "github.com/galen-health/galen/aws/sts"
+	transcribeapi "github.com/galen-health/galen/aws/transcribe"
+	streamapi "github.com/galen-health/galen/aws/transcribestreaming"
+
+	"github.com/galen-health/galen/app/edge"
+	"github.com/galen-health/galen/aws"
+	"github.com/galen-health/galen/platform/httproute"
+	"github.com/galen-health/galen/service/healthlake"
+	"github.com/galen-health/galen/service/kms"
+	"github.com/galen-health/galen/service/s3"
+)
+
+// services is what the edge serves.
+type services struct {
+	registrations []edge.Registration
+	routes        []httproute.Route
+}
+
+// add registers a service, disabled when --services leaves it out.
+func (s *services) add(cfg *Config, id string, contract *aws.Service, impl any) {
+	s.registrations = append(s.registrations, edge.Registration{Contract: contract, Service: impl, Disabled: !cfg.wants(id)})
+	if set, ok := impl.(httproute.Set); ok && cfg.wants(id) {
+		s.routes = append(s.routes, set.Routes()...)
+	}
+}
+
+// openServices makes every service, companions first. local is how one calls another in this process.
+func openServices(ctx context.Context, cfg *Config, e *engines, local *edge.Local, version string) (*services, error) {
+	out := &services{}
+	keys, err := kms.New(ctx, kms.Config{Account: cfg.Account, Region: cfg.Region}, e.keys, e.records, e.authorizer)
+	if err != nil {
+		return nil, err
+	}
+	e.ticks = append(e.ticks, keys.Tick)
+	out.add(cfg, "kms", kmsapi.Contract, keys)
+	objects, err := s3.New(ctx, s3.Config{Account: cfg.Account, Region: cfg.Region}, e.records, e.blobs, keys, e.authorizer)
+	if err != nil {
+		return nil, err
+	}
+	out.add(cfg, "s3", s3api.Contract, objects)
+	s3client := s3api.NewClient(local)
+
+	fhir, err := healthlake.New(ctx, healthlake.Config{Records: e.records, Jobs: e.jobs, Keys: e.keys, Guard: keys, Roles: e.roles, Authorizer: e.authorizer, S3: s3client,
+		Account: cfg.Account, Region: cfg.Region, BaseURL: "http://" + cfg.Addr, Version: version})
+	if err != nil {
+		return nil, err
+	}
+	out.add(cfg, "healthlake", healthlakeapi.Contract, fhir)
+
+	// Contracts without a service yet answer the documented not-implemented error.
+	for _, c := range []struct {
+		id       string
+		contract *aws.Service
+		impl     any
+	}{
+		{"medical-imaging", imagingapi.Contract, imagingapi.Unimplemented{}}, {"omics", omicsapi.Contract, omicsapi.Unimplemented{}},
+		{"comprehendmedical", comprehendapi.Contract, comprehendapi.Unimplemented{}}, {"transcribe", transcribeapi.Contract, transcribeapi.Unimplemented{}},
+		{"transcribe", streamapi.Contract, streamapi.Unimplemented{}}, {"connecthealth", connectapi.Contract, connectapi.Unimplemented{}},
+		{"athena", athenaapi.Contract, athenaapi.Unimplemented{}}, {"iam", iamapi.Contract, iamapi.Unimplemented{}}, {"sts", stsapi.Contract, stsapi.Unimplemented{}},
+		{"eventbridge", eventsapi.Contract, eventsapi.Unimplemented{}}, {"cloudtrail", trailapi.Contract, trailapi.Unimplemented{}},
+		{"ecr", ecrapi.Contract, ecrapi.Unimplemented{}}, {"cloudwatch-logs", logsapi.Contract, logsapi.Unimplemented{}}, {"pricing", pricingapi.Contract, pricingapi.Unimplemented{}},
+	} {
+		out.add(cfg, c.id, c.contract, c.impl)
+	}
+	return out, nil
+}
