@@ -203,12 +203,12 @@ func headers(sh *aws.Shape, v reflect.Value, h http.Header) (status int) {
 	return status
 }
 
-// payload returns the member that is the body, nil when the members without a location are.
+// payload returns the member that is the body, nil when the members without a location are, or an event stream is.
 func payload(sh *aws.Shape) *aws.Member {
-	if sh.Payload == "" {
-		return nil
+	if m := sh.Member(sh.Payload); m != nil && !m.Shape.EventStream {
+		return m
 	}
-	return sh.Member(sh.Payload)
+	return nil
 }
 
 // hasBody says whether any member belongs into the body.

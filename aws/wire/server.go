@@ -107,9 +107,6 @@ func readBody(r io.Reader) ([]byte, error) {
 func (d *decoder) restBody(r *Request, v reflect.Value) error {
 	sh := r.Op.Input
 	m := payload(sh)
-	if m != nil && m.Shape.EventStream {
-		return nil
-	}
 	if m != nil && m.Location == "" {
 		f := v.FieldByName(m.Field)
 		switch {
@@ -225,12 +222,19 @@ func Encode(w http.ResponseWriter, op *aws.Operation, p aws.Protocol, out any, r
 	case aws.RESTXML:
 		body = xmlAnswer(op, v)
 	default:
-		if p == aws.RESTJSON && !hasBody(sh) && status == http.StatusNoContent {
-			break
-		}
 		jw := &jsonWriter{}
 		jw.structure(sh, v)
 		body = jw.b
+	}
+	return write(w, p, status, body, op.Method == http.MethodHead)
+}
+
+// write ends an answer with a document. The answer to HEAD keeps the Content-Length that its output says, which is of the object and not of the answer.
+func write(w http.ResponseWriter, p aws.Protocol, status int, body []byte, head bool) error {
+	h := w.Header()
+	if status == http.StatusNoContent || head {
+		w.WriteHeader(status)
+		return nil
 	}
 	if len(body) > 0 && h.Get("Content-Type") == "" {
 		h.Set("Content-Type", ContentType(p))
@@ -283,13 +287,7 @@ func encodePayload(w http.ResponseWriter, m *aws.Member, f reflect.Value, p aws.
 		jw.value(m.Shape, f)
 		body = jw.b
 	}
-	if len(body) > 0 && h.Get("Content-Type") == "" {
-		h.Set("Content-Type", ContentType(p))
-	}
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(status)
-	_, err := w.Write(body)
-	return err
+	return write(w, p, status, body, false)
 }
 
 // s3Roots are the root elements that S3's documentation shows; clients do not check them, people and tools that read the XML do.
@@ -407,14 +405,7 @@ func EncodeError(w http.ResponseWriter, s *aws.Service, p aws.Protocol, f Failur
 			return err
 		}
 	}
-	if head { // the answer to HEAD has no body; S3 clients read the status
-		w.WriteHeader(f.Status)
-		return nil
-	}
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(f.Status)
-	_, err := w.Write(body)
-	return err
+	return write(w, p, f.Status, body, head) // the answer to HEAD has no body; S3 clients read the status
 }
 
 func qualified(s *aws.Service, name string) string {
