@@ -27,7 +27,7 @@ type bucket struct {
 	EventBridge bool `json:"eventBridge,omitempty"`
 }
 
-var buckets = record.Kind[bucket]{Name: "s3.bucket", Volatile: true, Indexes: record.Indexes[bucket]{
+var buckets = record.Kind[bucket]{Name: "s3.bucket", Volatile: true, Single: []string{"name"}, Indexes: record.Indexes[bucket]{
 	record.ByString("name", func(b *bucket) string { return b.Name }),
 }}
 

@@ -139,11 +139,23 @@ func (s *Service) deleteVersion(ctx context.Context, tx record.Tx, b *bucket, cu
 	if err := s.discard(tx, o); err != nil {
 		return err
 	}
-	if err := tx.Purge(kind, id); err != nil {
-		return err
-	}
+	var next *object
 	if cur == nil || o == cur {
-		if err := promote(tx, b, d.key, o); err != nil {
+		var err error
+		if next, err = successorOf(tx, b, d.key, o); err != nil {
+			return err
+		}
+	}
+	if next != nil { // it becomes current
+		if err := tx.Purge(versions.Name, versionRecord(next.Bucket, next.Key, next.Version)); err != nil {
+			return err
+		}
+		if err := objects.Put(tx, next.name(), next); err != nil {
+			return err
+		}
+	}
+	if next == nil || kind == versions.Name {
+		if err := tx.Purge(kind, id); err != nil {
 			return err
 		}
 	}
@@ -153,25 +165,22 @@ func (s *Service) deleteVersion(ctx context.Context, tx record.Tx, b *bucket, cu
 	return s.gone(ctx, tx, b, o)
 }
 
-// promote makes the newest version but one current, unless it is a delete marker.
-func promote(tx record.Tx, b *bucket, key string, but *object) error {
+// successorOf is the newest version but one, nil when that is a delete marker or there is none: it becomes current.
+func successorOf(tx record.Tx, b *bucket, key string, but *object) (*object, error) {
 	list, err := older(tx.Query, b.Name, key, 2)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, o := range list {
 		if o.Order == but.Order {
 			continue
 		}
 		if o.Marker {
-			return nil
+			return nil, nil
 		}
-		if err := tx.Purge(versions.Name, versionRecord(o.Bucket, o.Key, o.Version)); err != nil {
-			return err
-		}
-		return objects.Put(tx, o.name(), o)
+		return o, nil
 	}
-	return nil
+	return nil, nil
 }
 
 // DeleteObjects deletes up to 1,000 objects; each is allowed, done and reported for itself.

@@ -15,7 +15,7 @@ type garbage struct {
 	Since    time.Time `json:"since"`
 }
 
-var garbages = record.Kind[garbage]{Name: "s3.garbage", Volatile: true, Indexes: record.Indexes[garbage]{
+var garbages = record.Kind[garbage]{Name: "s3.garbage", Volatile: true, Single: []string{"since"}, Indexes: record.Indexes[garbage]{
 	record.ByTime("since", func(g *garbage) time.Time { return g.Since }),
 }}
 

@@ -242,7 +242,7 @@ func (s *Service) read(ctx context.Context, o *object, from, n int64) (io.ReadCl
 	}
 	r := &joined{ctx: ctx, blobs: s.blobs, left: n}
 	for _, p := range m.Parts {
-		if from >= p.Size {
+		if len(r.parts) == 0 && from >= p.Size {
 			from -= p.Size
 			continue
 		}

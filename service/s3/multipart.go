@@ -34,7 +34,7 @@ type upload struct {
 	attributes
 }
 
-var uploads = record.Kind[upload]{Name: "s3.upload", Volatile: true, Indexes: record.Indexes[upload]{
+var uploads = record.Kind[upload]{Name: "s3.upload", Volatile: true, Single: []string{"name"}, Indexes: record.Indexes[upload]{
 	record.ByString("name", func(u *upload) string { return u.Bucket + "/" + u.Key + "\x00" + u.ID }),
 }}
 
@@ -49,7 +49,7 @@ type part struct {
 	Checksum checksum  `json:"checksum"`
 }
 
-var parts = record.Kind[part]{Name: "s3.part", Volatile: true, Indexes: record.Indexes[part]{
+var parts = record.Kind[part]{Name: "s3.part", Volatile: true, Single: []string{"upload"}, Indexes: record.Indexes[part]{
 	record.ByString("upload", func(p *part) string { return partRecord(p.Upload, p.Number) }),
 	record.ByToken("blob", func(p *part) string { return string(p.Blob) }),
 }}
@@ -425,13 +425,13 @@ func assemble(u *upload, have []part, in *api.CompleteMultipartUploadInput) (*ob
 	m := &manifest{}
 	sums := make([]partSum, 0, o.Parts)
 	etag := md5.New() //nolint:gosec // the contract's
-	last := 0
-	for i, want := range in.MultipartUpload.Parts {
-		n := int(aws.Val(want.PartNumber))
-		if n <= last {
+	for i, want := range in.MultipartUpload.Parts[1:] {
+		if aws.Val(want.PartNumber) <= aws.Val(in.MultipartUpload.Parts[i].PartNumber) {
 			return nil, nil, invalid("InvalidPartOrder", "The list of parts was not in ascending order. The parts list must be specified in order by part number.")
 		}
-		last = n
+	}
+	for i, want := range in.MultipartUpload.Parts {
+		n := int(aws.Val(want.PartNumber))
 		p, ok := byNumber[n]
 		if !ok || !etagIn(want.ETag, p.ETag) {
 			return nil, nil, invalid("InvalidPart", "One or more of the specified parts could not be found. The part might not have been uploaded, or the specified entity tag might not have matched the part's entity tag: %d", n)

@@ -48,12 +48,12 @@ type attributes struct {
 }
 
 // objects are the versions that a GET without a version id finds: an object whose newest version is a delete marker is not among them.
-var objects = record.Kind[object]{Name: "s3.object", Volatile: true, Indexes: record.Indexes[object]{
+var objects = record.Kind[object]{Name: "s3.object", Volatile: true, Single: []string{"name"}, Indexes: record.Indexes[object]{
 	record.ByString("name", func(o *object) string { return o.name() }), byBlob,
 }}
 
 // versions are all others: older versions, and delete markers, the newest included.
-var versions = record.Kind[object]{Name: "s3.version", Volatile: true, Indexes: record.Indexes[object]{
+var versions = record.Kind[object]{Name: "s3.version", Volatile: true, Single: []string{"name"}, Indexes: record.Indexes[object]{
 	record.ByString("name", func(o *object) string { return o.name() + "\x00" + o.Order }), byBlob,
 }}
 

@@ -281,7 +281,7 @@ func (s *Service) succeed(tx record.Tx, b *bucket, cur *object, o *object) error
 		} else if err != nil {
 			return err
 		}
-		if err := s.discard(tx, null); err != nil {
+		if err := s.discard(tx, null); err != nil || o.Marker { // a marker is written over it
 			return err
 		}
 		return tx.Purge(versions.Name, id)
