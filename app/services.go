@@ -56,6 +56,7 @@ func openServices(ctx context.Context, cfg *Config, e *engines, local *edge.Loca
 	if err != nil {
 		return nil, err
 	}
+	e.ticks = append(e.ticks, objects.Tick)
 	out.add(cfg, "s3", s3api.Contract, objects)
 	s3client := s3api.NewClient(local)
 

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"maps"
 	"net/http"
 
 	"github.com/galen-health/galen/aws"
@@ -63,6 +64,9 @@ var said = map[string]struct{ xml, query, json string }{
 	"SerializationException": {"MalformedXML", "MalformedInput", "SerializationException"},
 }
 
+// named are the statuses of errors that HTTP itself has a status for, and no code of ours stands for.
+var named = map[string]int{"NotModified": http.StatusNotModified, "MethodNotAllowed": http.StatusMethodNotAllowed, "MissingContentLength": http.StatusLengthRequired}
+
 // failure gives an error its name and status in the protocol of the request.
 func (v *visit) failure(e *errs.Error) (name string, code int) {
 	code = status[e.Code]
@@ -91,6 +95,9 @@ func (v *visit) failure(e *errs.Error) (name string, code int) {
 		if v.proto == aws.JSON10 || v.proto == aws.JSON11 || v.proto == aws.CBOR {
 			code = 400
 		}
+	}
+	if s, ok := named[name]; ok {
+		return name, s
 	}
 	for _, d := range declared {
 		if d.Code() == name && d.Error != nil && d.Error.Status != 0 {
@@ -152,6 +159,9 @@ func (v *visit) fail(err error) {
 	if aerr := v.record(v.r.Context(), name); aerr != nil {
 		e = errs.As(aerr)
 		name, code = v.failure(e)
+	}
+	if h, ok := e.Details.(http.Header); ok { // an S3 delete marker, the ETag of a 304
+		maps.Copy(v.w.Header(), h)
 	}
 	f := wire.Failure{Name: name, Message: e.Message, Status: code, RequestID: v.id, Resource: v.r.URL.Path, Sender: code < 500}
 	if err := wire.EncodeError(v.w, v.service, v.proto, f, v.r.Method == http.MethodHead || code == http.StatusNotModified); err != nil {

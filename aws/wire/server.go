@@ -205,6 +205,9 @@ func Encode(w http.ResponseWriter, op *aws.Operation, p aws.Protocol, out any, r
 		if s := headers(sh, v, h); s != 0 {
 			status = s
 		}
+		if status == http.StatusOK && h.Get("Content-Range") != "" {
+			status = http.StatusPartialContent // RFC 9110 §15.3.7; the models do not say it
+		}
 		if m := payload(sh); m != nil {
 			return encodePayload(w, m, v.FieldByName(m.Field), p, status)
 		}

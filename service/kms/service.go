@@ -3,7 +3,6 @@ package kms
 import (
 	"context"
 	"encoding/base64"
-	"time"
 
 	"github.com/galen-health/galen/aws"
 	api "github.com/galen-health/galen/aws/kms"
@@ -48,7 +47,7 @@ func New(ctx context.Context, cfg Config, ring *keyring.Ring, records record.Sto
 	return &Service{cfg: cfg, ring: ring, records: records, authz: az}, nil
 }
 
-// Tick deletes the keys whose time has come and rotates those that are due.
+// Tick deletes the keys whose time has come and rotates those that are due. Keys are unusable from the moment they are due, whether it is called or not.
 func (s *Service) Tick(ctx context.Context) error {
 	deleted, rotated, err := s.ring.Tick()
 	for _, k := range deleted {
@@ -62,22 +61,6 @@ func (s *Service) Tick(ctx context.Context) error {
 		}
 	}
 	return err
-}
-
-// Run ticks once a minute until ctx ends. Keys are unusable from the moment they are due whether it runs or not.
-func (s *Service) Run(ctx context.Context) error {
-	tick := time.NewTicker(time.Minute)
-	defer tick.Stop()
-	for {
-		if err := s.Tick(ctx); err != nil && ctx.Err() == nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
 }
 
 // forget removes what was kept of a deleted key.

@@ -102,20 +102,10 @@ func (s *Service) remove(ctx context.Context, g garbage) error {
 	return nil
 }
 
-// Run cleans once a minute until ctx ends.
-func (s *Service) Run(ctx context.Context) error {
-	tick := time.NewTicker(time.Minute)
-	defer tick.Stop()
-	for {
-		if _, err := s.Clean(ctx); err != nil && ctx.Err() == nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
+// Tick is Clean for whoever calls it now and then.
+func (s *Service) Tick(ctx context.Context) error {
+	_, err := s.Clean(ctx)
+	return err
 }
 
 // Keeps reports whether a record of this service names a blob. The sweep of the blob store asks every service.
