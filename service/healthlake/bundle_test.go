@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/galen-health/galen/standard/fhir"
+	"github.com/galen-health/galen/standard/fhir/tape"
 )
 
 func transaction(entries ...string) string {
@@ -208,4 +211,34 @@ func TestABundleIsNoWayAroundThePolicy(t *testing.T) {
 	if ids := l.want(200, "GET", "/Patient", "").ids(t, ""); len(ids) != 0 {
 		t.Error("something was written")
 	}
+}
+
+// FuzzParseOperation: whatever a Bundle says, an operation is refused with the entry's expression or is complete.
+func FuzzParseOperation(f *testing.F) {
+	f.Add(transaction(entry("urn:uuid:1", `{"resourceType":"Patient","id":"a"}`, "PUT", "Patient/a", `"ifMatch":"W/\"1\""`)))
+	f.Add(transaction(entry("", "", "DELETE", "Patient?identifier=a|b"), entry("", "", "GET", "Patient/1/_history/2")))
+	f.Add(batch(entry("", `{"resourceType":"Patient"}`, "POST", "Patient", `"ifNoneExist":"a=b"`)))
+	f.Fuzz(func(t *testing.T, body string) {
+		var d tape.Doc
+		if d.Parse([]byte(body), tape.Limits{Bytes: 1 << 16}) != nil {
+			return
+		}
+		c := fhir.Checker{Shallow: true}
+		if _, issues := c.Check(&d, 0, "Bundle"); len(issues) > 0 {
+			return
+		}
+		b := fhir.ParseBundle(&d)
+		for i := range b.Entries {
+			op, issue := parseOperation(&d, &b.Entries[i], i, "http://galen.test/fhir/x")
+			switch {
+			case issue != nil:
+				if !strings.HasPrefix(issue.Expression, fmt.Sprintf("Bundle.entry[%d]", i)) {
+					t.Fatalf("issue at %q", issue.Expression)
+				}
+			case op.method == "GET":
+			case !fhir.IsResourceType(op.typ) || op.id == "" && op.query == "" || op.method != "DELETE" && op.node < 0:
+				t.Fatalf("incomplete: %+v", op)
+			}
+		}
+	})
 }

@@ -170,3 +170,38 @@ func TestTags(t *testing.T) {
 		t.Errorf("tags of no store: %v", err)
 	}
 }
+
+// TestACustomersKeyRulesTheStore: what is under a customer's key can be read only while the key is enabled.
+func TestACustomersKeyRulesTheStore(t *testing.T) {
+	records, keys := openRecords(t)
+	l := labOver(t, records, keys, &objects{body: map[string][]byte{}})
+	k, err := keys.Create()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := l.s.CreateFHIRDatastore(l.ctx, &api.CreateFHIRDatastoreInput{DatastoreTypeVersion: api.FHIRVersionR4,
+		SseConfiguration: &api.SseConfiguration{KmsEncryptionConfig: &api.KmsEncryptionConfig{CmkType: api.CmkTypeCustomerManagedKmsKey, KmsKeyId: k.ARN}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.store = out.DatastoreId
+	l.await("the store is active", func() bool { return l.status(l.store) == api.DatastoreStatusActive })
+	l.want(201, "PUT", "/Patient/a", `{"resourceType":"Patient","id":"a"}`)
+	if err := keys.SetEnabled(k.ID, false); err != nil {
+		t.Fatal(err)
+	}
+	if a := l.do("GET", "/Patient/a", ""); a.status < 400 || a.issue(t) == "" {
+		t.Errorf("with its key disabled the store answers %d %s", a.status, a.body)
+	}
+	if a := l.do("PUT", "/Patient/b", `{"resourceType":"Patient","id":"b"}`); a.status < 400 {
+		t.Errorf("with its key disabled the store takes writes: %d", a.status)
+	}
+	if err := keys.SetEnabled(k.ID, true); err != nil {
+		t.Fatal(err)
+	}
+	l.want(200, "GET", "/Patient/a", "")
+	d, err := l.s.DescribeFHIRDatastore(l.ctx, &api.DescribeFHIRDatastoreInput{DatastoreId: l.store})
+	if err != nil || d.DatastoreProperties.SseConfiguration.KmsEncryptionConfig.KmsKeyId != k.ARN {
+		t.Errorf("%+v, %v", d, err)
+	}
+}

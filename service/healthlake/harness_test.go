@@ -10,6 +10,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
 	"sort"
 	"strings"
 	"sync"
@@ -265,6 +268,45 @@ type objects struct {
 	body   map[string][]byte // bucket/key
 	onPut  func(key string) error
 	ranges []string
+	dir    string // "" = in memory only; else every object is a file here too, for tests that kill the process
+}
+
+// objectsIn keeps objects as files, so that they outlive the process.
+func objectsIn(t testing.TB, dir string) *objects {
+	o := &objects{body: map[string][]byte{}, dir: dir}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if strings.HasSuffix(f.Name(), ".tmp") {
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join(dir, f.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, err := url.PathUnescape(f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.body[key] = b
+	}
+	return o
+}
+
+func (o *objects) keep(key string, b []byte) error {
+	if o.dir == "" {
+		return nil
+	}
+	path := filepath.Join(o.dir, url.PathEscape(key))
+	if err := os.WriteFile(path+".tmp", b, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".tmp", path)
 }
 
 func etag(b []byte) string { s := md5.Sum(b); return `"` + hex.EncodeToString(s[:]) + `"` }
@@ -322,5 +364,5 @@ func (o *objects) PutObject(_ context.Context, in *s3.PutObjectInput) (*s3.PutOb
 		}
 	}
 	o.body[in.Bucket+"/"+in.Key] = b
-	return &s3.PutObjectOutput{}, nil
+	return &s3.PutObjectOutput{}, o.keep(in.Bucket+"/"+in.Key, b)
 }

@@ -39,6 +39,13 @@ type reader struct {
 
 var readers = sync.Pool{New: func() any { return new(reader) }}
 
+// release gives a reader back, unless it has seen something so large that its memory is better freed.
+func (r *reader) release() {
+	if len(r.doc.Src) <= 1<<20 {
+		readers.Put(r)
+	}
+}
+
 // resourceKinds declares one kind for each resource type.
 func resourceKinds() []record.KindDef {
 	var out []record.KindDef
@@ -51,7 +58,7 @@ func resourceKinds() []record.KindDef {
 		}
 		out = append(out, record.KindDef{Name: kindOf(t), Single: single, Entries: func(_ string, body []byte) ([]record.Entry, error) {
 			r := readers.Get().(*reader)
-			defer readers.Put(r)
+			defer r.release()
 			if err := r.doc.Parse(body, tape.Limits{}); err != nil {
 				return nil, errs.Wrap(errs.Corrupt, err, "a stored %s is not JSON", t)
 			}

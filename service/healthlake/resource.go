@@ -89,7 +89,7 @@ func (r *reader) read(body []byte, want, id string, lvl level) (*prepared, error
 
 func withReader[T any](fn func(*reader) (T, error)) (T, error) {
 	r := readers.Get().(*reader)
-	defer readers.Put(r)
+	defer r.release()
 	return fn(r)
 }
 
