@@ -7,6 +7,7 @@ package authz
 
 import (
 	"context"
+	"time"
 
 	"github.com/galen-health/galen/platform/call"
 )
@@ -67,6 +68,7 @@ type Role struct {
 	ARN, ID, Name, Account string
 	Trust                  string // the role's trust policy
 	Tags                   map[string]string
+	MaxSession             time.Duration // the longest session that AssumeRole may open
 }
 
 // RoleSource gives roles; the iam service is one. errs.NotFound when there is none.

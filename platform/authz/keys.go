@@ -40,6 +40,9 @@ func keysOf(c *call.Call, r *Request, region, account string) keySet {
 	}
 	if p.Session != nil {
 		set("aws:multifactorauthpresent", "false")
+		if p.Session.Identity != "" {
+			set("aws:sourceidentity", p.Session.Identity)
+		}
 		if !p.Session.Created.IsZero() {
 			set("aws:tokenissuetime", p.Session.Created.UTC().Format(time.RFC3339))
 		}

@@ -43,6 +43,7 @@ type Session struct {
 	Created    time.Time
 	Expires    time.Time
 	Scopes     []string // SMART scopes when the session came from a token
+	Identity   string   // sts source identity: who opened the session, as the identity provider or caller said
 }
 
 // Call is one request on its way through.
