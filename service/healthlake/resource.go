@@ -1,6 +1,7 @@
 package healthlake
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -219,6 +220,42 @@ func prefer(h http.Header, name string) string {
 		}
 	}
 	return ""
+}
+
+// validate is POST /{type}/$validate: what create would say, as an OperationOutcome with status 200. The resource comes alone or as the
+// parameter "resource" of a Parameters.
+func (q *request) validate() error {
+	body, err := q.body(maxResource)
+	if err != nil {
+		return err
+	}
+	issues, err := withReader(func(r *reader) (fhir.Issues, error) {
+		if err := r.doc.Parse(body, tape.Limits{}); err != nil {
+			return nil, err
+		}
+		node := 0
+		if list := r.doc.Get(0, "parameter"); list >= 0 && r.doc.StrAt(0, "resourceType") == "Parameters" && q.typ != "Parameters" {
+			node = -1
+			for p := r.doc.First(list); p >= 0; p = r.doc.After(list, p) {
+				if r.doc.StrAt(p, "name") == "resource" {
+					node = r.doc.Get(p, "resource")
+				}
+			}
+			if node < 0 {
+				return nil, fhir.Issues{{Severity: "error", Code: "required", Diagnostics: "the parameter resource is missing", Expression: "Parameters.parameter"}}
+			}
+		}
+		_, err := r.prepare(node, q.typ, "", strict)
+		var issues fhir.Issues
+		if errors.As(err, &issues) {
+			return issues, nil
+		}
+		return nil, err
+	})
+	if err != nil {
+		return err
+	}
+	return q.send(http.StatusOK, fhir.Outcome(issues...))
 }
 
 // read is GET /{type}/{id}, conditional on If-None-Match and If-Modified-Since.

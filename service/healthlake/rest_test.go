@@ -288,3 +288,21 @@ func TestMetadataIsACapabilityStatement(t *testing.T) {
 	}
 	l.want(200, "GET", "http://galen.test/fhir/"+l.store+"/metadata", "")
 }
+
+func TestValidateSaysWhatCreateWould(t *testing.T) {
+	l := newLab(t)
+	l.create()
+	wrong := `{"resourceType":"Patient","birthDate":"x"}`
+	for _, body := range []string{wrong, `{"resourceType":"Parameters","parameter":[{"name":"mode","valueCode":"create"},{"name":"resource","resource":` + wrong + `}]}`} {
+		if got := l.want(200, "POST", "/Patient/$validate", body).issue(t); got != "value Patient.birthDate" {
+			t.Errorf("issue = %q", got)
+		}
+	}
+	if got := l.want(200, "POST", "/Patient/$validate", peter).issue(t); got != "informational " {
+		t.Errorf("issue = %q", got)
+	}
+	l.want(400, "POST", "/Patient/$validate", `{"resourceType":"Parameters","parameter":[{"name":"mode"}]}`)
+	if ids := l.want(200, "GET", "/Patient", "").ids(t, ""); len(ids) != 0 {
+		t.Error("validation stored something")
+	}
+}

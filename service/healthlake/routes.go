@@ -50,6 +50,7 @@ var interactions = []interaction{
 	{"GET", "/_history", "GetHistory", "GetHistoryByResourceId", true, 0, (*request).history},
 	{"GET", "/{type}", "SearchWithGet", "SearchWithGet", true, 0, (*request).search},
 	{"POST", "/{type}/_search", "SearchWithPost", "SearchWithPost", true, maxForm, (*request).search},
+	{"POST", "/{type}/$validate", "ValidateResource", "ValidateResource", true, maxResource, (*request).validate},
 	{"POST", "/{type}", "CreateResource", "CreateResource", false, maxResource, (*request).create},
 	{"GET", "/{type}/_history", "GetHistory", "GetHistoryByResourceId", true, 0, (*request).history},
 	{"GET", "/{type}/{id}", "ReadResource", "ReadResource", true, 0, (*request).read},
