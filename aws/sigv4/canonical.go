@@ -144,6 +144,28 @@ func canonicalQuery(raw string) string {
 	return strings.Join(pairs, "&")
 }
 
+// canonicalQueries are the forms of the query that signers use: decoded and encoded by the rules, and, where a client signs what it sends without encoding it anew
+// (botocore does for a query inside a URL), sorted as sent.
+func canonicalQueries(raw string) []string {
+	rules := canonicalQuery(raw)
+	var pairs []string
+	for _, kv := range strings.Split(raw, "&") {
+		k, _, _ := strings.Cut(kv, "=")
+		if kv == "" || k == querySignature {
+			continue
+		}
+		if !strings.Contains(kv, "=") {
+			kv += "="
+		}
+		pairs = append(pairs, kv)
+	}
+	sort.Strings(pairs)
+	if sent := strings.Join(pairs, "&"); sent != rules {
+		return []string{rules, sent}
+	}
+	return []string{rules}
+}
+
 // canonicalHeaders writes the signed headers; a header that is signed but was not sent is empty.
 func canonicalHeaders(r *http.Request, signed []string) string {
 	var b strings.Builder

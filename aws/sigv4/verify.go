@@ -183,7 +183,7 @@ func Verify(r *http.Request, now time.Time, secrets Secrets) (*Signed, error) {
 	}
 	scope := c.day + "/" + c.region + "/" + c.service + "/aws4_request"
 	key := signingKey(secret, c.day, c.region, c.service)
-	query := canonicalQuery(r.URL.RawQuery)
+	queries := canonicalQueries(r.URL.RawQuery)
 	want, err := hex.DecodeString(c.signature)
 	if err != nil {
 		return nil, refuse(ErrIncomplete, "the signature is not hexadecimal")
@@ -191,8 +191,10 @@ func Verify(r *http.Request, now time.Time, secrets Secrets) (*Signed, error) {
 	payload, ok := "", false
 	for _, p := range payloads {
 		for _, path := range canonicalPaths(r.URL, c.service) {
-			if hmac.Equal(want, mac(key, stringToSign(r, path, query, c.signed, p, c.dateText, scope))) {
-				payload, ok = p, true
+			for _, query := range queries {
+				if hmac.Equal(want, mac(key, stringToSign(r, path, query, c.signed, p, c.dateText, scope))) {
+					payload, ok = p, true
+				}
 			}
 		}
 	}

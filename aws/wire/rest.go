@@ -192,7 +192,7 @@ func headers(sh *aws.Shape, v reflect.Value, h http.Header) (status int) {
 			h.Set(m.Wire(), scalarText(m, f))
 		case "headers":
 			for _, k := range f.MapKeys() {
-				h.Set(m.Wire()+k.String(), f.MapIndex(k).String())
+				h[strings.ToLower(m.Wire()+k.String())] = []string{f.MapIndex(k).String()} // names of user metadata are kept in lower case
 			}
 		case "statusCode":
 			if f = reflect.Indirect(f); f.IsValid() && f.CanInt() {

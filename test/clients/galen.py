@@ -28,7 +28,7 @@ def _note(model, **_):
 
 
 def client(service, **kw):
-    config = Config(retries={"max_attempts": 1}, s3={"addressing_style": "path"}, inject_host_prefix=False)
+    config = Config(retries={"max_attempts": 1}, signature_version="v4" if service != "s3" else "s3v4", s3={"addressing_style": "path"}, inject_host_prefix=False)
     c = boto3.client(service, endpoint_url=ENDPOINT, config=kw.pop("config", config), **kw)
     c.meta.events.register("before-call.*", _note)
     return c
@@ -76,9 +76,9 @@ def http(method, path, service, body=None, headers=None, sign=True):
     r = urllib.request.Request(ENDPOINT + path, data=body, headers=dict(req.headers), method=method)
     try:
         with urllib.request.urlopen(r, timeout=60) as resp:
-            return resp.status, dict(resp.headers), resp.read()
+            return resp.status, resp.headers, resp.read()
     except urllib.error.HTTPError as e:
-        return e.code, dict(e.headers), e.read()
+        return e.code, e.headers, e.read()
 
 
 def role(name, service, actions=("*",)):
