@@ -3,14 +3,9 @@ package healthlake
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"io"
-	"iter"
-	"path"
 	"runtime"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -191,16 +186,6 @@ func (s *Service) importSegment(ctx, asRole context.Context, j *importJob, src *
 	return nil
 }
 
-// reportName names the report of a file's part in a segment after the file, relative to the input prefix.
-func reportName(input, key string, segment int) string {
-	_, prefix, _ := parseURI(input)
-	rel := strings.TrimPrefix(key, prefix)
-	if rel == "" || !strings.HasSuffix(prefix, "/") && prefix != "" {
-		rel = path.Base(key)
-	}
-	return strings.TrimPrefix(rel, "/") + "-" + strconv.Itoa(segment) + ".ndjson"
-}
-
 // attempts that a chunk gets when somebody else writes the same resources at the same time.
 const attempts = 5
 
@@ -281,179 +266,4 @@ func (c *chunk) fail(number int64, err error) {
 		c.customer++
 	}
 	reportLine(&c.failure, number, body, status)
-}
-
-// reportLine writes a line of the SUCCESS or FAILURE files.
-func reportLine(b *bytes.Buffer, number int64, blob []byte, status int) {
-	b.WriteString(`{"lineId":`)
-	b.WriteString(strconv.FormatInt(number, 10))
-	b.WriteString(`,"UpdateResourceResponse":{"jsonBlob":`)
-	b.Write(blob)
-	b.WriteString(`,"statusCode":`)
-	b.WriteString(strconv.Itoa(status))
-	b.WriteString("}}\n")
-}
-
-// manifest writes manifest.json at the end.
-func (s *Service) manifest(ctx context.Context, j *importJob, p *progress) error {
-	type uri struct {
-		URI string `json:"s3Uri"`
-	}
-	bucket, prefix, err := parseURI(j.Output)
-	if err != nil {
-		return err
-	}
-	folder := "s3://" + bucket + "/" + join(prefix, j.report().folder)
-	b, err := json.MarshalIndent(struct {
-		Input  uri `json:"inputDataConfig"`
-		Output struct {
-			uri
-			Key string `json:"encryptionKeyID"`
-		} `json:"outputDataConfig"`
-		Success struct {
-			URI string `json:"successOutputS3Uri"`
-		} `json:"successOutput"`
-		Failure struct {
-			URI string `json:"failureOutputS3Uri"`
-		} `json:"failureOutput"`
-		Files          int64   `json:"numberOfScannedFiles"`
-		FilesImported  int64   `json:"numberOfFilesImported"`
-		SizeScanned    float64 `json:"sizeOfScannedFilesInMB"`
-		SizeImported   float64 `json:"sizeOfDataImportedSuccessfullyInMB"`
-		Scanned        int64   `json:"numberOfResourcesScanned"`
-		Imported       int64   `json:"numberOfResourcesImportedSuccessfully"`
-		CustomerErrors int64   `json:"numberOfResourcesWithCustomerError"`
-		ServerErrors   int64   `json:"numberOfResourcesWithServerError"`
-	}{
-		Input: uri{j.Input},
-		Output: struct {
-			uri
-			Key string `json:"encryptionKeyID"`
-		}{uri{j.Output}, j.OutputKey},
-		Success: struct {
-			URI string `json:"successOutputS3Uri"`
-		}{folder + "SUCCESS/"},
-		Failure: struct {
-			URI string `json:"failureOutputS3Uri"`
-		}{folder + "FAILURE/"},
-		Files: p.Files, FilesImported: p.FilesDone, SizeScanned: megabytes(p.ScannedBytes), SizeImported: megabytes(p.ImportedBytes),
-		Scanned: p.Scanned, Imported: p.Imported, CustomerErrors: p.CustomerErrors, ServerErrors: p.ServerErrors,
-	}, "", "  ")
-	if err != nil {
-		return errs.Wrap(errs.Internal, err, "the manifest cannot be written")
-	}
-	return s.write(ctx, j.report(), "manifest.json", "application/json", b)
-}
-
-// lineSource deals the lines of all files in chunks, and moves the state on when they are settled.
-type lineSource struct {
-	open func(inputFile, int64) (io.ReadCloser, error)
-	st   *importState
-	bad  map[int]bool // files with errors in lines that are not settled yet
-
-	file   int // being read
-	body   io.ReadCloser
-	pull   func() (fhir.Line, error, bool)
-	stop   func()
-	base   int64 // offset and lines at which the file was opened
-	before int64
-	offset int64 // of the next line
-	number int64
-	ended  []int // files read to their end since the last settle
-}
-
-func (l *lineSource) done() bool { return l.st.File >= len(l.st.Files) }
-
-func (l *lineSource) close() {
-	if l.body != nil {
-		l.stop()
-		_ = l.body.Close() // only read from
-		l.body = nil
-	}
-}
-
-// next is the next chunk, nil at the end of the last file.
-func (l *lineSource) next() (*chunk, error) {
-	if l.bad == nil {
-		l.bad = map[int]bool{}
-		l.file, l.offset, l.number = l.st.File, l.st.Offset, l.st.Line
-	}
-	for l.file < len(l.st.Files) {
-		if l.body == nil {
-			if err := l.start(); err != nil {
-				return nil, err
-			}
-		}
-		c, more, err := l.read()
-		if err != nil {
-			return nil, err
-		}
-		if !more {
-			l.close()
-			l.ended = append(l.ended, l.file)
-			l.file, l.offset, l.number = l.file+1, 0, 0
-		}
-		if len(c.lines) > 0 {
-			return c, nil
-		}
-	}
-	return nil, nil
-}
-
-func (l *lineSource) start() error {
-	f := l.st.Files[l.file]
-	body := io.ReadCloser(io.NopCloser(strings.NewReader("")))
-	if l.offset < f.Size {
-		var err error
-		if body, err = l.open(f, l.offset); err != nil {
-			return err
-		}
-	}
-	l.body, l.base, l.before = body, l.offset, l.number
-	l.pull, l.stop = iter.Pull2(fhir.Lines(body, maxLine))
-	return nil
-}
-
-// read gathers one chunk; more is false at the end of the file.
-func (l *lineSource) read() (c *chunk, more bool, err error) {
-	c = &chunk{file: l.file}
-	for len(c.lines) < chunkLines && c.size < chunkBytes {
-		ln, err, ok := l.pull()
-		if !ok {
-			return c, false, nil
-		}
-		if err != nil {
-			if ctxErr := new(errs.Error); errors.As(err, &ctxErr) {
-				return nil, false, err
-			}
-			return nil, false, errs.Wrap(errs.Unavailable, err, "an input file could not be read to its end")
-		}
-		c.lines = append(c.lines, line{l.before + ln.Number, bytes.Clone(ln.Body), ln.Long})
-		c.size += len(ln.Body) + 1
-		l.number = l.before + ln.Number
-		l.offset = l.base + ln.End
-	}
-	return c, true, nil
-}
-
-// settle moves the state to what was read: everything before is durable and reported.
-func (l *lineSource) settle() {
-	st := l.st
-	for _, f := range l.ended {
-		bad := l.bad[f] || f == st.File && st.Bad
-		if bad {
-			st.Done.FilesFailed++
-		} else {
-			st.Done.FilesDone++
-		}
-		delete(l.bad, f)
-		if f == st.File {
-			st.Bad = false
-		}
-	}
-	if l.file != st.File {
-		st.Bad = false
-	}
-	st.File, st.Offset, st.Line, st.Bad = l.file, l.offset, l.number, st.Bad || l.bad[l.file]
-	l.ended = l.ended[:0]
 }
