@@ -1,0 +1,98 @@
+package aws_test
+
+import (
+	"encoding/json"
+	"os/exec"
+	"sort"
+	"strings"
+	"testing"
+
+	"github.com/galen-health/galen/test/galen"
+)
+
+// result is the last line of a suite in test/clients.
+type result struct {
+	Suite      string
+	Passed     int
+	Operations []string
+}
+
+func parse(t *testing.T, out string) result {
+	t.Helper()
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	var r result
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &r); err != nil {
+		t.Fatalf("the suite's last line is no result: %v\n%s", err, out)
+	}
+	if r.Passed == 0 {
+		t.Errorf("suite %s passed no test", r.Suite)
+	}
+	return r
+}
+
+// TestBoto3 runs each suite on a server of its own and then holds what they called against what the binary says it implements.
+func TestBoto3(t *testing.T) {
+	called := map[string]bool{}
+	for _, suite := range []string{"s3.py", "companions.py", "records.py", "imaging.py", "genomics.py", "language.py"} {
+		t.Run(strings.TrimSuffix(suite, ".py"), func(t *testing.T) {
+			g := galen.Start(t)
+			r := parse(t, g.Python(suite))
+			t.Logf("%s: %d tests, %d operations", suite, r.Passed, len(r.Operations))
+			for _, op := range r.Operations {
+				called[op] = true
+			}
+		})
+	}
+	if t.Failed() || len(called) == 0 {
+		return
+	}
+	out, err := exec.Command(galen.Binary(t), "catalogue", "--operations").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var missing []string
+	for _, op := range strings.Fields(string(out)) {
+		if !called[op] {
+			missing = append(missing, op)
+		}
+	}
+	sort.Strings(missing)
+	if len(missing) > 0 {
+		t.Logf("%d implemented operations that no boto3 suite calls yet:\n%s", len(missing), strings.Join(missing, " "))
+	}
+}
+
+func TestJavaScript(t *testing.T) {
+	g := galen.Start(t)
+	if r := parse(t, g.Node("suite.js")); r.Passed != 4 {
+		t.Errorf("%d of 4 tests passed", r.Passed)
+	}
+}
+
+// The command line client, as a smoke test: one call a protocol.
+func TestCLI(t *testing.T) {
+	g := galen.Start(t)
+	cli := galen.Tool(t, "aws")
+	for _, c := range []struct {
+		args string
+		want string
+	}{
+		{"sts get-caller-identity", galen.Account},
+		{"s3 mb s3://cli-bucket", "make_bucket: cli-bucket"},
+		{"s3api list-buckets", "cli-bucket"},
+		{"kms create-key", "KeyMetadata"},
+		{"iam list-users", "Users"},
+		{"healthlake list-fhir-datastores", "DatastorePropertiesList"},
+		{"medical-imaging list-datastores", "datastoreSummaries"},
+		{"omics list-sequence-stores", "sequenceStores"},
+		{"comprehendmedical detect-entities-v2 --text aspirin", "Entities"},
+		{"connecthealth list-domains", "domains"},
+	} {
+		cmd := exec.Command(cli, strings.Fields(c.args)...)
+		cmd.Env = g.Env()
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), c.want) {
+			t.Errorf("aws %s: %v, want %q in\n%s", c.args, err, c.want, out)
+		}
+	}
+}
