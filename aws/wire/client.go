@@ -60,7 +60,9 @@ func EncodeRequest(base string, op *aws.Operation, p aws.Protocol, in any) (*htt
 	if err != nil {
 		return nil, err
 	}
-	r.Header = h
+	for k, values := range h {
+		r.Header[http.CanonicalHeaderKey(k)] = values
+	}
 	return r, nil
 }
 

@@ -235,7 +235,9 @@ func timestamp(node any, path string) (time.Time, error) {
 	case uint64:
 		return time.Unix(int64(t), 0).UTC(), nil
 	case float64:
-		return fromEpoch(t), nil
+		if math.Abs(t) < 1e12 {
+			return fromEpoch(t), nil
+		}
 	case json.Number:
 		if f, err := t.Float64(); err == nil && math.Abs(f) < 1e12 {
 			return fromEpoch(f), nil
@@ -259,7 +261,7 @@ func parseTime(s string) (time.Time, error) {
 		return t.UTC(), nil
 	}
 	f, err := strconv.ParseFloat(s, 64)
-	if err != nil || math.Abs(f) > 1e12 {
+	if err != nil || !(math.Abs(f) < 1e12) { // NaN is no time either
 		return time.Time{}, malformed("not a timestamp")
 	}
 	return fromEpoch(f), nil

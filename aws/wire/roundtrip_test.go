@@ -93,9 +93,13 @@ func roundTripOutput(op *aws.Operation, p aws.Protocol, gen *synth) error {
 	if partial := rec.Code == http.StatusPartialContent && rec.Header().Get("Content-Range") != ""; rec.Code != op.Status && !partial {
 		return fmt.Errorf("status %d, the contract says %d", rec.Code, op.Status)
 	}
-	body := rec.Body.String()
+	body, resp := rec.Body.String(), rec.Result()
+	resp.Header = http.Header{}
+	for k, values := range rec.Header() { // as a client's transport hands them on
+		resp.Header[http.CanonicalHeaderKey(k)] = values
+	}
 	back := reflect.New(op.Out)
-	if err := DecodeResponse(rec.Result(), op, p, back.Interface()); err != nil {
+	if err := DecodeResponse(resp, op, p, back.Interface()); err != nil {
 		return fmt.Errorf("%w\n  %.2000s", err, body)
 	}
 	if err := same(out.Interface(), back.Interface()); err != nil {

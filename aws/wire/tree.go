@@ -5,7 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
+	"strconv"
 	"time"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -25,6 +29,9 @@ func parseJSON(b []byte) (any, error) {
 	if len(bytes.TrimSpace(b)) == 0 {
 		return map[string]any{}, nil
 	}
+	if !utf8.Valid(b) || loneSurrogate(b) {
+		return nil, malformed("the body holds text that is not valid Unicode")
+	}
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.UseNumber()
 	v, err := jsonValue(dec, 0)
@@ -35,6 +42,39 @@ func parseJSON(b []byte) (any, error) {
 		return nil, malformed("the body has data after its JSON value, at byte %d", dec.InputOffset())
 	}
 	return v, nil
+}
+
+// loneSurrogate says whether an escape stands for half a character, which a reader would have to replace: what was said is not what would be kept.
+func loneSurrogate(b []byte) bool {
+	unit := func(b []byte) (rune, bool) {
+		if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
+			return 0, false
+		}
+		n, err := strconv.ParseUint(string(b[2:6]), 16, 16)
+		return rune(n), err == nil
+	}
+	for i := bytes.IndexByte(b, '\\'); i >= 0 && i < len(b); {
+		n := 2
+		if r, ok := unit(b[i:]); ok {
+			n = 6
+			if utf16.IsSurrogate(r) {
+				second, _ := unit(b[i+6:])
+				if utf16.DecodeRune(r, second) == utf8.RuneError {
+					return true
+				}
+				n = 12
+			}
+		}
+		if i += n; i >= len(b) {
+			break
+		}
+		next := bytes.IndexByte(b[i:], '\\')
+		if next < 0 {
+			break
+		}
+		i += next
+	}
+	return false
 }
 
 func jsonValue(dec *json.Decoder, depth int) (any, error) {
@@ -147,9 +187,11 @@ func epochOf(v any) (any, error) {
 	case int64:
 		return time.Unix(n, 0).UTC(), nil
 	case float64:
-		return fromEpoch(n), nil
+		if math.Abs(n) < 1e12 {
+			return fromEpoch(n), nil
+		}
 	}
-	return nil, malformed("a CBOR time is not a number")
+	return nil, malformed("a CBOR time is not a number of seconds that has a date")
 }
 
 func fromEpoch(f float64) time.Time {
