@@ -99,17 +99,17 @@ func all(t testing.TB, e *sql.Engine, query string) (cols []sql.Column, out []st
 func TestQueries(t *testing.T) {
 	e := engine(t)
 	for query, want := range map[string]string{
-		`select count(*), sum("start"), max(qual) from variants`:                                "bigint,decimal,double: 1500|1124250|749.5",
-		`select * from db.variants where start = 5`:                                             "varchar,bigint,double,array,array,map,boolean: s2|5|2.5|[A, <DEL>]|[0, 1]|{DP=5}|false",
-		`select qual, flagged from awsdatacatalog.db.variants where start = 4`:                  "double,boolean: NULL|true",
-		`select sampleid, count(*) n from "db"."variants" group by 1 order by 1`:                "varchar,bigint: s0|500;s1|500;s2|500",
-		`select cardinality(calls), attributes['DP'] from variants where start = 7`:             "bigint,varchar: 2|7",
-		`select a from variants cross join unnest(alternatealleles) as u(a) where start = 1`:    "varchar: A;<DEL>",
-		`select count(*) from empty`:                                                            "bigint: 0",
-		`select sampleid, calls from empty`:                                                     "varchar,array: ",
-		`select date '2024-02-29', timestamp '2024-02-29 01:02:03', 1e10, cast(1.5 as float)`:   "date,timestamp,double,float: 2024-02-29|2024-02-29 01:02:03.000|1.0E10|1.5",
-		`with v as (select 1 x) select v.x, cast(12.50 as decimal(10,2)) from v`:                "integer,decimal: 1|12.5",
-		`select approx_distinct(sampleid), regexp_like(max(sampleid), '^s') from variants`:      "bigint,boolean: 3|true",
+		`select count(*), sum("start"), max(qual) from variants`:                                                  "bigint,decimal,double: 1500|1124250|749.5",
+		`select * from db.variants where start = 5`:                                                               "varchar,bigint,double,array,array,map,boolean: s2|5|2.5|[A, <DEL>]|[0, 1]|{DP=5}|false",
+		`select qual, flagged from awsdatacatalog.db.variants where start = 4`:                                    "double,boolean: NULL|true",
+		`select sampleid, count(*) n from "db"."variants" group by 1 order by 1`:                                  "varchar,bigint: s0|500;s1|500;s2|500",
+		`select cardinality(calls), attributes['DP'] from variants where start = 7`:                               "bigint,varchar: 2|7",
+		`select a from variants cross join unnest(alternatealleles) as u(a) where start = 1`:                      "varchar: A;<DEL>",
+		`select count(*) from empty`:                                                                              "bigint: 0",
+		`select sampleid, calls from empty`:                                                                       "varchar,array: ",
+		`select date '2024-02-29', timestamp '2024-02-29 01:02:03', 1e10, cast(1.5 as float)`:                     "date,timestamp,double,float: 2024-02-29|2024-02-29 01:02:03.000|1.0E10|1.5",
+		`with v as (select 1 x) select v.x, cast(12.50 as decimal(10,2)) from v`:                                  "integer,decimal: 1|12.5",
+		`select approx_distinct(sampleid), regexp_like(max(sampleid), '^s') from variants`:                        "bigint,boolean: 3|true",
 		`select count(*) from variants where contains(calls, 1) and len(list_filter(calls, lambda x: x = 0)) > 0`: "bigint: 750",
 	} {
 		cols, got, err := all(t, e, query)
