@@ -58,7 +58,7 @@ func TestImportSurvivesKills(t *testing.T) {
 	var b bytes.Buffer
 	pad := strings.Repeat("x", 9_000)
 	n := 0
-	for ; b.Len() < segmentBytes*3; n++ {
+	for ; b.Len() < segmentBytes*10; n++ {
 		fmt.Fprintf(&b, `{"resourceType":"Patient","id":"p%d","birthDate":"1990","name":[{"family":"f%d"}],"text":{"status":"generated","div":"<div>%s</div>"}}`+"\n", n, n%10, pad)
 	}
 	if err := obj.keep("in/all.ndjson", b.Bytes()); err != nil {

@@ -41,7 +41,7 @@ var exportJobs = record.Kind[exportJob]{
 }
 
 func (s *Service) registerExport() {
-	s.cfg.Jobs.Register(job.Kind{Name: "healthlake.export", Concurrency: 1, Run: s.runExport, Failed: s.exportFailed})
+	s.cfg.Jobs.Register(job.Kind{Name: "healthlake.export", Concurrency: 1, MaxAttempts: maxAttempts, Run: s.runExport, Failed: s.exportFailed})
 }
 
 // StartFHIRExportJob puts an export in line.

@@ -50,9 +50,12 @@ var importJobs = record.Kind[importJob]{
 	},
 }
 
+// maxAttempts is how often an import or export may be stopped in a row before its next checkpoint: restarts are no fault of the data.
+const maxAttempts = 20
+
 // registerImport tells the job engine how imports run: one at a time, the others wait in line.
 func (s *Service) registerImport() {
-	s.cfg.Jobs.Register(job.Kind{Name: "healthlake.import", Concurrency: 1, Run: s.runImport, Failed: s.importFailed})
+	s.cfg.Jobs.Register(job.Kind{Name: "healthlake.import", Concurrency: 1, MaxAttempts: maxAttempts, Run: s.runImport, Failed: s.importFailed})
 }
 
 // StartFHIRImportJob puts an import in line.

@@ -21,7 +21,7 @@ import (
 // then the checkpoint says where the next begins. A crash repeats at most one segment: resources that are there already with the same
 // content get no new version, and its report objects are written again under the same names.
 const (
-	segmentBytes = 32 << 20
+	segmentBytes = 8 << 20
 	chunkBytes   = 1 << 20
 	chunkLines   = 500
 	maxLine      = maxResource
