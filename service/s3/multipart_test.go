@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/galen-health/galen/aws"
 	api "github.com/galen-health/galen/aws/s3"
@@ -16,6 +17,8 @@ import (
 )
 
 type blobID = blob.ID
+
+var farFuture = time.Now().Add(time.Hour)
 
 // uploadParts begins an upload and gives it parts of these sizes; it returns the body and the list of parts.
 func uploadParts(t *testing.T, w *world, b, key string, checksums bool, sizes ...int) (id, body string, parts []api.CompletedPart) {
