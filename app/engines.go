@@ -18,6 +18,8 @@ import (
 	"github.com/galen-health/galen/platform/key/keyring"
 	"github.com/galen-health/galen/platform/record"
 	"github.com/galen-health/galen/platform/record/pebble"
+	"github.com/galen-health/galen/service/iam"
+	"github.com/galen-health/galen/service/sts"
 )
 
 // engines are what services stand on, over one data folder: records/ blobs/ keys/ audit/.
@@ -32,6 +34,8 @@ type engines struct {
 	roles      authz.Roles
 	jobs       *job.Engine
 	events     *event.Bus
+	iam        *iam.Service
+	sts        *sts.Service
 	root       Credentials
 	generated  Credentials
 	ticks      []func(context.Context) error // periodic work of services

@@ -46,6 +46,8 @@ func (s *services) add(cfg *Config, id string, contract *aws.Service, impl any) 
 // openServices makes every service, companions first. local is how one calls another in this process.
 func openServices(ctx context.Context, cfg *Config, e *engines, local *edge.Local, version string) (*services, error) {
 	out := &services{}
+	out.add(cfg, "iam", iamapi.Contract, e.iam)
+	out.add(cfg, "sts", stsapi.Contract, e.sts)
 	keys, err := kms.New(ctx, kms.Config{Account: cfg.Account, Region: cfg.Region}, e.keys, e.records, e.authorizer)
 	if err != nil {
 		return nil, err
@@ -76,7 +78,7 @@ func openServices(ctx context.Context, cfg *Config, e *engines, local *edge.Loca
 		{"medical-imaging", imagingapi.Contract, imagingapi.Unimplemented{}}, {"omics", omicsapi.Contract, omicsapi.Unimplemented{}},
 		{"comprehendmedical", comprehendapi.Contract, comprehendapi.Unimplemented{}}, {"transcribe", transcribeapi.Contract, transcribeapi.Unimplemented{}},
 		{"transcribe", streamapi.Contract, streamapi.Unimplemented{}}, {"connecthealth", connectapi.Contract, connectapi.Unimplemented{}},
-		{"athena", athenaapi.Contract, athenaapi.Unimplemented{}}, {"iam", iamapi.Contract, iamapi.Unimplemented{}}, {"sts", stsapi.Contract, stsapi.Unimplemented{}},
+		{"athena", athenaapi.Contract, athenaapi.Unimplemented{}},
 		{"eventbridge", eventsapi.Contract, eventsapi.Unimplemented{}}, {"cloudtrail", trailapi.Contract, trailapi.Unimplemented{}},
 		{"ecr", ecrapi.Contract, ecrapi.Unimplemented{}}, {"cloudwatch-logs", logsapi.Contract, logsapi.Unimplemented{}}, {"pricing", pricingapi.Contract, pricingapi.Unimplemented{}},
 	} {
