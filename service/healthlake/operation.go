@@ -21,6 +21,7 @@ type operation struct {
 	method  string
 	typ, id string // of PUT, DELETE and POST
 	fresh   string // the id that a resource gets that is new
+	own     string // the id that the resource came with
 	query   string // condition of PUT and DELETE, or parameters of GET
 	url     string // of GET
 	fullURL string
@@ -65,6 +66,7 @@ func parseOperation(d *tape.Doc, e *fhir.BundleEntry, i int, base string) (*oper
 		if e.Node < 0 {
 			return wrong(".resource", "the entry needs a resource")
 		}
+		op.own = strings.Clone(d.StrAt(e.Node, "id"))
 		if d.StrAt(e.Node, "resourceType") != typ {
 			return wrong(".resource", "the resource is not of the type that the URL names")
 		}
@@ -89,37 +91,47 @@ func parseOperation(d *tape.Doc, e *fhir.BundleEntry, i int, base string) (*oper
 // resolveConditions finds what conditional creates, updates and deletes are about.
 func resolveConditions(tx record.Tx, writes []*operation) error {
 	for _, op := range writes {
-		cond := op.exists
-		if op.method != "POST" {
-			if cond = op.query; cond == "" {
-				continue
-			}
-		}
-		if cond == "" {
-			continue
-		}
-		where, err := condition(op.typ, cond)
-		if err != nil {
+		if err := op.resolve(tx); err != nil {
 			return atEntry(err, op.index)
 		}
-		found, err := one(tx, op.typ, where)
-		if err != nil {
-			return atEntry(err, op.index)
-		}
-		op.found = nil
-		switch {
-		case op.method == "POST":
-			op.found, op.id = found, op.fresh
-			if found != nil {
-				op.id = found.ID
-			}
-		case found != nil:
+	}
+	return nil
+}
+
+// resolve finds what the operation is about, if it says so by a condition.
+func (op *operation) resolve(tx record.Tx) error {
+	cond := op.query
+	if op.method == "POST" {
+		cond = op.exists
+	}
+	if cond == "" {
+		return nil
+	}
+	where, err := condition(op.typ, cond)
+	if err != nil {
+		return err
+	}
+	found, err := one(tx, op.typ, where)
+	if err != nil {
+		return err
+	}
+	op.found = nil
+	switch {
+	case op.method == "POST":
+		op.found, op.id = found, op.fresh
+		if found != nil {
 			op.id = found.ID
-		case op.method == "PUT":
-			op.id = op.fresh
-		default:
-			op.id = "" // nothing to delete
 		}
+	case found != nil && op.own != "" && op.own != found.ID:
+		return fhir.Issues{{Severity: "error", Code: "invalid", Diagnostics: "the condition matches a resource with another id than this one", Expression: op.typ + ".id"}}
+	case found != nil:
+		op.id = found.ID
+	case op.method == "DELETE":
+		op.id = "" // nothing to delete
+	case op.own != "":
+		op.id = op.own
+	default:
+		op.id = op.fresh
 	}
 	return nil
 }

@@ -306,3 +306,31 @@ func TestValidateSaysWhatCreateWould(t *testing.T) {
 		t.Error("validation stored something")
 	}
 }
+
+func TestConditionalUpdateAndDelete(t *testing.T) {
+	l := newLab(t)
+	l.create()
+	with := func(members string) string {
+		return `{"resourceType":"Patient",` + members + `"identifier":[{"system":"http://h","value":"7"}]}`
+	}
+	first := l.want(201, "PUT", "/Patient?identifier=http://h%7C7", with("")).json(t)["id"].(string)
+	second := l.want(200, "PUT", "/Patient?identifier=http://h%7C7", with(`"gender":"male",`)).json(t)
+	if second["id"] != first || second["meta"].(map[string]any)["versionId"] != "2" {
+		t.Errorf("the update is %v, want version 2 of %s", second, first)
+	}
+	if got := l.want(400, "PUT", "/Patient?identifier=http://h%7C7", with(`"id":"other",`)).issue(t); got != "invalid Patient.id" {
+		t.Errorf("issue = %q", got)
+	}
+	if got := l.want(201, "PUT", "/Patient?identifier=none", `{"resourceType":"Patient","id":"mine"}`).json(t)["id"]; got != "mine" {
+		t.Errorf("created %v, want its own id", got)
+	}
+	l.want(400, "PUT", "/Patient?identifier=none", `{"resourceType":"Patient","gender":"x"}`)
+	l.want(400, "PUT", "/Patient?nome=none", with(""))
+	l.want(201, "POST", "/Patient", with(""))
+	l.want(412, "PUT", "/Patient?identifier=http://h%7C7", with(""))
+	l.want(412, "DELETE", "/Patient?identifier=http://h%7C7", "")
+	l.want(204, "DELETE", "/Patient?_id="+first, "")
+	l.want(410, "GET", "/Patient/"+first, "")
+	l.want(204, "DELETE", "/Patient?identifier=none", "")
+	l.want(404, "DELETE", "/Patient", "")
+}

@@ -52,6 +52,8 @@ var interactions = []interaction{
 	{"POST", "/{type}/_search", "SearchWithPost", "SearchWithPost", true, maxForm, (*request).search},
 	{"POST", "/{type}/$validate", "ValidateResource", "ValidateResource", true, maxResource, (*request).validate},
 	{"POST", "/{type}", "CreateResource", "CreateResource", false, maxResource, (*request).create},
+	{"PUT", "/{type}", "UpdateResource", "UpdateResource", false, maxResource, (*request).conditional},
+	{"DELETE", "/{type}", "DeleteResource", "DeleteResource", false, 0, (*request).conditional},
 	{"GET", "/{type}/_history", "GetHistory", "GetHistoryByResourceId", true, 0, (*request).history},
 	{"GET", "/{type}/{id}", "ReadResource", "ReadResource", true, 0, (*request).read},
 	{"PUT", "/{type}/{id}", "UpdateResource", "UpdateResource", false, maxResource, (*request).update},

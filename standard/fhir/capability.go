@@ -49,7 +49,7 @@ func CapabilityStatement(c Capability) []byte {
 		}
 		resources = append(resources, object{
 			"type": t, "interaction": codes(c.Interactions), "versioning": "versioned-update", "readHistory": true, "updateCreate": true,
-			"conditionalCreate": true, "conditionalRead": "full-support", "conditionalUpdate": false, "conditionalDelete": "not-supported",
+			"conditionalCreate": true, "conditionalRead": "full-support", "conditionalUpdate": true, "conditionalDelete": "single",
 			"referencePolicy": []string{"literal", "logical", "local"}, "searchInclude": include, "searchParam": params,
 		})
 	}
