@@ -13,51 +13,6 @@ import (
 	"github.com/galen-health/galen/platform/record"
 )
 
-// rootCredentials are the root user's access key.
-type rootCredentials struct{ id, secret string }
-
-// rootRecord is where generated root credentials are kept: under a name that no access key has.
-const rootRecord = "root"
-
-// openRoot takes the configured root credentials, or the kept ones, or makes them.
-func (s *Service) openRoot(ctx context.Context) error {
-	if s.cfg.RootAccessKeyID != "" {
-		s.root = rootCredentials{s.cfg.RootAccessKeyID, s.cfg.RootSecret}
-		return nil
-	}
-	fresh := &accessKey{ID: session.NewKeyID("AKIA"), Active: true}
-	secret := session.NewSecret()
-	var err error
-	if fresh.Secret, err = s.seal(ctx, fresh.ID, secret); err != nil {
-		return err
-	}
-	var kept *accessKey
-	err = s.change(ctx, func(tx record.Tx) (err error) {
-		kept, _, err = accessKeys.Get(tx, rootRecord)
-		if !absent(err) {
-			return err
-		}
-		kept = nil
-		fresh.Created = tx.Time()
-		return accessKeys.Create(tx, rootRecord, fresh)
-	})
-	if err != nil {
-		return err
-	}
-	if kept == nil {
-		s.root, s.generated = rootCredentials{fresh.ID, secret}, true
-		return nil
-	}
-	secret, err = s.unseal(ctx, kept.ID, kept.Secret)
-	s.root = rootCredentials{kept.ID, secret}
-	return err
-}
-
-// Root returns the root user's access key, and whether it was made at this start and so must be shown once.
-func (s *Service) Root() (accessKeyID, secret string, generated bool) {
-	return s.root.id, s.root.secret, s.generated
-}
-
 // The names of credential errors, as the edge knows them.
 const (
 	errUnknownKey   = "UnrecognizedClientException"
@@ -76,8 +31,8 @@ func (s *Service) Credential(ctx context.Context, accessKeyID, sessionToken stri
 	if sessionToken != "" {
 		return authz.Credential{}, errs.Named(errs.Unauthenticated, errInvalidToken, "a session token was sent with a long-term access key")
 	}
-	if subtle.ConstantTimeCompare([]byte(accessKeyID), []byte(s.root.id)) == 1 {
-		return authz.Credential{Secret: s.root.secret, Principal: call.Principal{Kind: call.Root, ARN: "arn:aws:iam::" + s.cfg.Account + ":root", ID: s.cfg.Account, Account: s.cfg.Account, AccessKeyID: accessKeyID}}, nil
+	if subtle.ConstantTimeCompare([]byte(accessKeyID), []byte(s.cfg.RootAccessKeyID)) == 1 {
+		return authz.Credential{Secret: s.cfg.RootSecret, Principal: call.Principal{Kind: call.Root, ARN: "arn:aws:iam::" + s.cfg.Account + ":root", ID: s.cfg.Account, Account: s.cfg.Account, AccessKeyID: accessKeyID}}, nil
 	}
 	var c authz.Credential
 	err := s.view(ctx, func(v record.View) error {

@@ -21,7 +21,7 @@ const space = record.Space("iam")
 // Config says whose account it is.
 type Config struct {
 	Account string
-	// RootAccessKeyID and RootSecret are the root user's credentials; both "" = made at the first start and kept, sealed.
+	// RootAccessKeyID and RootSecret are the root user's credentials; the service keeps them nowhere.
 	RootAccessKeyID, RootSecret string
 	Now                         func() time.Time // nil = time.Now
 }
@@ -29,11 +29,9 @@ type Config struct {
 // Service implements the contract.
 type Service struct {
 	api.Unimplemented
-	cfg       Config
-	records   record.Store
-	ring      key.Ring
-	root      rootCredentials
-	generated bool
+	cfg     Config
+	records record.Store
+	ring    key.Ring
 }
 
 var (
@@ -45,6 +43,9 @@ var (
 
 // New opens the service.
 func New(ctx context.Context, cfg Config, records record.Store, ring key.Ring) (*Service, error) {
+	if cfg.RootAccessKeyID == "" || cfg.RootSecret == "" {
+		return nil, errs.New(errs.Invalid, "the root user needs an access key id and a secret")
+	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -54,8 +55,7 @@ func New(ctx context.Context, cfg Config, records record.Store, ring key.Ring) (
 	if err := records.CreateSpace(ctx, space, key.Ref{Context: map[string]string{"galen:space": string(space)}}); err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, records: records, ring: ring}
-	return s, s.openRoot(ctx)
+	return &Service{cfg: cfg, records: records, ring: ring}, nil
 }
 
 // change makes one batch. IAM changes seldom: they run one after the other, so that a policy cannot be deleted while it is being attached.
