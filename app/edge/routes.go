@@ -136,14 +136,45 @@ func (v *visit) serveRoute(rt *httproute.Route) {
 	}
 }
 
-// failRoute answers in the standard's own shape, after the audit entry.
+// failRoute answers in the standard's own shape, after the audit entry. The standard decides the status: it may have errors of its own that are not of our closed
+// set. Only what it answers as a fault of the server is told to the operator.
 func (v *visit) failRoute(rt *httproute.Route, err error) {
-	e := errs.As(err)
-	v.note(e)
-	if aerr := v.record(v.r.Context(), e.Code.String()); aerr != nil {
-		err = aerr
+	answer := &answer{header: http.Header{}}
+	rt.Fail(answer, v.r, err)
+	if answer.status >= 500 {
+		v.note(errs.As(err))
 	}
-	rt.Fail(v.w, v.r, err)
+	if aerr := v.record(v.r.Context(), http.StatusText(answer.status)); aerr != nil {
+		answer = &answerUnaudited
+	}
+	for k, vs := range answer.header {
+		v.w.Header()[k] = vs
+	}
+	v.w.WriteHeader(answer.status)
+	_, _ = v.w.Write(answer.body) // the client may be gone: nothing is left to tell it
+}
+
+// answer holds an error's answer until the audit entry is written.
+type answer struct {
+	header http.Header
+	status int
+	body   []byte
+}
+
+var answerUnaudited = answer{status: http.StatusServiceUnavailable, body: []byte("the call cannot be audited, so it is not answered\n")}
+
+func (a *answer) Header() http.Header { return a.header }
+
+func (a *answer) WriteHeader(status int) {
+	if a.status == 0 {
+		a.status = status
+	}
+}
+
+func (a *answer) Write(b []byte) (int, error) {
+	a.WriteHeader(http.StatusOK)
+	a.body = append(a.body, b...)
+	return len(b), nil
 }
 
 // lateWriter writes the audit entry before the first byte leaves.

@@ -69,13 +69,18 @@ def test_roles():
     trust = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "sts:AssumeRole"}]}
     arn = iam.create_role(RoleName="reader", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
     iam.put_role_policy(RoleName="reader", PolicyName="s3", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}))
-    c = sts.assume_role(RoleArn=arn, RoleSessionName="suite", DurationSeconds=900)["Credentials"]
+    fails("AccessDenied", sts.assume_role, RoleArn=arn, RoleSessionName="suite", status=403)  # root may assume no role
+    iam.create_user(UserName="assumer")
+    iam.put_user_policy(UserName="assumer", PolicyName="assume", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": arn}]}))
+    key = iam.create_access_key(UserName="assumer")["AccessKey"]
+    assumer = client("sts", aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
+    c = assumer.assume_role(RoleArn=arn, RoleSessionName="suite", DurationSeconds=900)["Credentials"]
     session = dict(aws_access_key_id=c["AccessKeyId"], aws_secret_access_key=c["SecretAccessKey"], aws_session_token=c["SessionToken"])
     equal(client("sts", **session).get_caller_identity()["Arn"], f"arn:aws:sts::{ACCOUNT}:assumed-role/reader/suite", "session ARN")
     client("s3", **session).list_buckets()
     fails("AccessDenied", client("iam", **session).list_users, status=403)
     narrow = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]})
-    c = sts.assume_role(RoleArn=arn, RoleSessionName="narrow", Policy=narrow)["Credentials"]
+    c = assumer.assume_role(RoleArn=arn, RoleSessionName="narrow", Policy=narrow)["Credentials"]
     session = dict(aws_access_key_id=c["AccessKeyId"], aws_secret_access_key=c["SecretAccessKey"], aws_session_token=c["SessionToken"])
     fails("AccessDenied", client("s3", **session).list_buckets, status=403)
     session["aws_session_token"] = session["aws_session_token"][:-4] + "AAAA"
