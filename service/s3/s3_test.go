@@ -45,7 +45,7 @@ func (u users) Policies(_ context.Context, p call.Principal) ([]authz.Policy, st
 // world is the service on real engines in a temporary folder.
 type world struct {
 	*s3.Service
-	t       *testing.T
+	t       testing.TB
 	ring    *keyring.Ring
 	blobs   *files.Store
 	records record.Store
@@ -72,7 +72,7 @@ func (g *guard) MayUse(ctx context.Context, u key.Use) (string, error) {
 	return k.ARN, g.ring.Check(ctx, k.ARN)
 }
 
-func open(t *testing.T) *world {
+func open(t testing.TB) *world {
 	t.Helper()
 	dir := t.TempDir()
 	w := &world{t: t, users: users{}}
@@ -157,14 +157,14 @@ func (w *world) get(bucket, key string) string {
 }
 
 // named fails unless err has this name in the contract.
-func named(t *testing.T, err error, name string) {
+func named(t testing.TB, err error, name string) {
 	t.Helper()
 	if err == nil || errs.As(err).Name != name {
 		t.Errorf("error = %v, want %s", err, name)
 	}
 }
 
-func ok(t *testing.T, err error) {
+func ok(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

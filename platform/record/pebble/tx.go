@@ -123,8 +123,9 @@ func (t *tx) Time() time.Time { return time.UnixMicro(t.at).UTC() }
 
 func recordKey(kind, id string) string { return kind + "\x00" + id }
 
-// see returns the write in progress of a record, reading what is committed when there is none yet.
-func (t *tx) see(kind, id string, create bool) (*write, error) {
+// see returns the write in progress of a record, reading what is committed in r when there is none yet. r is one snapshot: between two reads of
+// the live store another batch may purge the record or replace a version that is not kept.
+func (t *tx) see(r pebble.Reader, kind, id string, create bool) (*write, error) {
 	if w := t.byRecord[recordKey(kind, id)]; w != nil {
 		return w, nil
 	}
@@ -134,7 +135,7 @@ func (t *tx) see(kind, id string, create bool) (*write, error) {
 	}
 	w := &write{kind: kind, kindNo: no, id: id}
 	if no != 0 {
-		if w.pid, w.old, err = lookup(t.s.db, t.sp.id, no, id); err != nil {
+		if w.pid, w.old, err = lookup(r, t.sp.id, no, id); err != nil {
 			return nil, err
 		}
 	}
@@ -166,7 +167,9 @@ func headOf(r pebble.Reader, space uint32, kind uint16, pid uint64) (*head, erro
 
 // Get implements record.Tx.
 func (t *tx) Get(kind, id string) (*record.Version, error) {
-	w, err := t.see(kind, id, false)
+	snap := t.s.db.NewSnapshot()
+	defer snap.Close()
+	w, err := t.see(snap, kind, id, false)
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +182,7 @@ func (t *tx) Get(kind, id string) (*record.Version, error) {
 		}
 		return &record.Version{Kind: kind, ID: id, PID: w.pid, Version: w.version, Time: t.Time(), Body: w.body}, nil
 	}
-	return newest(t.s.db, t.sp, kind, w.kindNo, w.pid, w.old, id)
+	return newest(snap, t.sp, kind, w.kindNo, w.pid, w.old, id)
 }
 
 func notFound(kind string) error { return errs.New(errs.NotFound, "there is no such %s record", kind) }
@@ -300,7 +303,9 @@ func less(a, b posting) bool {
 
 // write begins or goes on with a record's write and checks the condition.
 func (t *tx) write(kind, id string, expect record.Expect) (*write, error) {
-	w, err := t.see(kind, id, true)
+	snap := t.s.db.NewSnapshot()
+	defer snap.Close()
+	w, err := t.see(snap, kind, id, true)
 	if err != nil {
 		return nil, err
 	}
@@ -352,7 +357,9 @@ func (t *tx) Delete(kind, id string, expect record.Expect) (int64, error) {
 
 // Purge implements record.Tx.
 func (t *tx) Purge(kind, id string) error {
-	w, err := t.see(kind, id, false)
+	snap := t.s.db.NewSnapshot()
+	defer snap.Close()
+	w, err := t.see(snap, kind, id, false)
 	if err != nil {
 		return err
 	}

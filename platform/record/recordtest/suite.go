@@ -56,7 +56,7 @@ func Suite(t *testing.T, open func(t *testing.T) Backend) {
 		run  func(*testing.T, Backend)
 	}{
 		{"versions", versions}, {"conditions", conditions}, {"atomic", atomic}, {"ownReads", ownReads}, {"locks", locks}, {"order", order}, {"history", history}, {"past", past},
-		{"pages", pages}, {"outbox", outbox}, {"spaces", spaces}, {"reopen", reopen}, {"volatile", volatile}, {"purge", purge}, {"once", once}, {"concurrent", concurrent}, {"cancel", cancelled}, {"spans", spans}, {"random", random},
+		{"pages", pages}, {"outbox", outbox}, {"spaces", spaces}, {"reopen", reopen}, {"volatile", volatile}, {"purge", purge}, {"once", once}, {"concurrent", concurrent}, {"cancel", cancelled}, {"spans", spans}, {"churn", churn}, {"random", random},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
 	}
