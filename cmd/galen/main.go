@@ -12,6 +12,7 @@ import (
 var version = "dev"
 
 type cli struct {
+	Ingest    ingestCmd    `cmd:"" help:"Take a mixed folder into a running server, each file to the service that owns it."`
 	Serve     serveCmd     `cmd:"" help:"Run the server: every service behind one address."`
 	Route     routeCmd     `cmd:"" help:"Say for any file which service owns it, by content alone."`
 	Catalogue catalogueCmd `cmd:"" help:"Print the portfolio: who owns what, under which contracts, how available it is."`

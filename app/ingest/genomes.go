@@ -1,0 +1,396 @@
+package ingest
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"regexp"
+	"strings"
+
+	"github.com/galen-health/galen/aws"
+	"github.com/galen-health/galen/aws/iam"
+	"github.com/galen-health/galen/aws/omics"
+	"github.com/galen-health/galen/aws/s3"
+	"github.com/galen-health/galen/platform/errs"
+	"github.com/galen-health/galen/standard/sniff"
+)
+
+// partSize of direct uploads.
+const partSize = 16 << 20
+
+// upload puts a file into the ingest bucket and returns its URI.
+func (r *run) upload(ctx context.Context, f File, suffix string) (string, error) {
+	in, err := os.Open(f.Path)
+	if err != nil {
+		return "", err
+	}
+	defer in.Close()
+	return r.put(ctx, "in/"+f.Hash+suffix, in)
+}
+
+func (r *run) put(ctx context.Context, key string, body io.Reader) (string, error) {
+	if _, err := r.objects.PutObject(ctx, &s3.PutObjectInput{Bucket: r.ledger.bucket, Key: key, Body: body}); err != nil {
+		return "", err
+	}
+	return "s3://" + r.ledger.bucket + "/" + key, nil
+}
+
+// role finds or makes the role that jobs read and write the ingest bucket under.
+func (r *run) role(ctx context.Context) (string, error) {
+	if r.RoleARN != "" {
+		return r.RoleARN, nil
+	}
+	return r.shared("role", func() (string, error) {
+		const name = "galen-ingest"
+		trust := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":["omics.amazonaws.com","transcribe.amazonaws.com"]},"Action":"sts:AssumeRole"}]}`
+		got, err := r.identity.CreateRole(ctx, &iam.CreateRoleInput{RoleName: name, AssumeRolePolicyDocument: trust})
+		arn := fmt.Sprintf("arn:aws:iam::%s:role/%s", r.Account, name)
+		if err == nil {
+			arn = got.Role.Arn
+		} else if !errs.Is(err, errs.Conflict) {
+			return "", err
+		}
+		bucket := "arn:aws:s3:::" + r.ledger.bucket
+		_, err = r.identity.PutRolePolicy(ctx, &iam.PutRolePolicyInput{RoleName: name, PolicyName: "ingest-bucket",
+			PolicyDocument: `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:GetObject","s3:PutObject","s3:ListBucket","s3:GetBucketLocation"],"Resource":["` + bucket + `","` + bucket + `/*"]}]}`})
+		return arn, err
+	})
+}
+
+// landReference imports a FASTA file.
+func (r *run) landReference(ctx context.Context, it Item) (string, error) {
+	uri, err := r.upload(ctx, it.Files[0], ".fa")
+	if err != nil {
+		return "", err
+	}
+	name := storeName(strings.TrimSuffix(path.Base(it.Files[0].Rel), path.Ext(it.Files[0].Rel))) + "-" + it.Files[0].Hash[:8]
+	return r.importReference(ctx, uri, name, it.Files[0].Hash)
+}
+
+func (r *run) importReference(ctx context.Context, uri, name, token string) (string, error) {
+	store, err := r.shared("referencestore", func() (string, error) {
+		list, err := r.genomes.ListReferenceStores(ctx, &omics.ListReferenceStoresInput{})
+		if err != nil {
+			return "", err
+		}
+		if len(list.ReferenceStores) > 0 { // an account has one
+			return list.ReferenceStores[0].Id, nil
+		}
+		made, err := r.genomes.CreateReferenceStore(ctx, &omics.CreateReferenceStoreInput{Name: r.Name, ClientToken: "galen-ingest"})
+		if err != nil {
+			return "", err
+		}
+		return made.Id, nil
+	})
+	if err != nil {
+		return "", err
+	}
+	role, err := r.role(ctx)
+	if err != nil {
+		return "", err
+	}
+	job, err := r.genomes.StartReferenceImportJob(ctx, &omics.StartReferenceImportJobInput{ReferenceStoreId: store, RoleArn: role, ClientToken: token,
+		Sources: []omics.StartReferenceImportJobSourceItem{{SourceFile: uri, Name: name}}})
+	if err != nil {
+		return "", err
+	}
+	arn := ""
+	err = until(ctx, func() (bool, error) {
+		j, err := r.genomes.GetReferenceImportJob(ctx, &omics.GetReferenceImportJobInput{ReferenceStoreId: store, Id: job.Id})
+		if err != nil {
+			return false, err
+		}
+		switch j.Status {
+		case omics.ReferenceImportJobStatusCompleted:
+			ref, err := r.genomes.GetReferenceMetadata(ctx, &omics.GetReferenceMetadataInput{ReferenceStoreId: store, Id: j.Sources[0].ReferenceId})
+			if err == nil {
+				arn = ref.Arn
+			}
+			return true, err
+		case omics.ReferenceImportJobStatusFailed, omics.ReferenceImportJobStatusCompletedWithFailures, omics.ReferenceImportJobStatusCancelled:
+			return false, errs.New(errs.Invalid, "the reference was not imported: %s %s", j.StatusMessage, j.Sources[0].StatusMessage)
+		}
+		return false, nil
+	})
+	if err == nil {
+		r.setReference(arn)
+	}
+	return arn, err
+}
+
+func (r *run) setReference(arn string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.reference == "" {
+		r.reference = arn
+	}
+}
+
+// referenceARN is the folder's reference; where it has none, one with the contig names only is made of the VCF's own header, and says so in its name.
+func (r *run) referenceARN(ctx context.Context, contigs []string) (string, error) {
+	r.mu.Lock()
+	arn := r.reference
+	r.mu.Unlock()
+	if arn != "" || contigs == nil {
+		return arn, nil
+	}
+	return r.shared("placeholder-reference", func() (string, error) {
+		var b bytes.Buffer
+		for _, c := range contigs {
+			fmt.Fprintf(&b, ">%s placeholder: contig name only, no bases\nN\n", c)
+		}
+		uri, err := r.put(ctx, "in/placeholder.fa", bytes.NewReader(b.Bytes()))
+		if err != nil {
+			return "", err
+		}
+		return r.importReference(ctx, uri, "placeholder-contig-names-only", "placeholder-"+r.Name)
+	})
+}
+
+var notName = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
+
+func storeName(s string) string {
+	if s = strings.Trim(notName.ReplaceAllString(s, "-"), "-"); s == "" {
+		return "file"
+	}
+	return s[:min(len(s), 100)]
+}
+
+// sample is the sample's name in a read file's name: what is left without mate numbers and endings.
+func sample(rel string) string {
+	base := path.Base(rel)
+	if m := mate.FindStringSubmatch(base); m != nil {
+		return storeName(m[1])
+	}
+	for _, ext := range []string{".gz", ".fastq", ".fq", ".bam", ".cram", ".vcf"} {
+		base = strings.TrimSuffix(base, ext)
+	}
+	return storeName(base)
+}
+
+func (r *run) sequencestore(ctx context.Context) (string, error) {
+	return r.shared("sequencestore", func() (string, error) {
+		list, err := r.genomes.ListSequenceStores(ctx, &omics.ListSequenceStoresInput{Filter: &omics.SequenceStoreFilter{Name: r.Name}})
+		if err != nil {
+			return "", err
+		}
+		for _, s := range list.SequenceStores {
+			if s.Name == r.Name {
+				return s.Id, nil
+			}
+		}
+		tags, err := r.link(ctx)
+		if err != nil {
+			return "", err
+		}
+		made, err := r.genomes.CreateSequenceStore(ctx, &omics.CreateSequenceStoreInput{Name: r.Name, ClientToken: "galen-ingest-" + r.Name, Tags: tags})
+		if err != nil {
+			return "", err
+		}
+		return made.Id, until(ctx, func() (bool, error) {
+			s, err := r.genomes.GetSequenceStore(ctx, &omics.GetSequenceStoreInput{Id: made.Id})
+			return err == nil && s.Status == omics.SequenceStoreStatusActive, err
+		})
+	})
+}
+
+// landReads uploads a read set directly, part by part; plain FASTQ is compressed on the way, because the contract takes it compressed only.
+func (r *run) landReads(ctx context.Context, it Item) (string, error) {
+	store, err := r.sequencestore(ctx)
+	if err != nil {
+		return "", err
+	}
+	ref, err := r.referenceARN(ctx, nil)
+	if err != nil {
+		return "", err
+	}
+	kind := map[sniff.Kind]omics.FileType{sniff.FASTQ: omics.FileTypeFastq, sniff.BAM: omics.FileTypeBam, sniff.CRAM: omics.FileTypeCram}[it.Kind]
+	if it.Kind == sniff.CRAM && ref == "" {
+		return "", left{"a CRAM file needs its reference: put the FASTA file into the folder"}
+	}
+	if it.Kind == sniff.BAM && ref == "" {
+		kind = omics.FileTypeUbam
+	}
+	in := &omics.CreateMultipartReadSetUploadInput{SequenceStoreId: store, SourceFileType: kind, SubjectId: sample(it.Files[0].Rel), SampleId: sample(it.Files[0].Rel), Name: sample(it.Files[0].Rel),
+		ClientToken: it.Key()}
+	if kind != omics.FileTypeFastq && kind != omics.FileTypeUbam {
+		in.ReferenceArn = ref
+	}
+	up, err := r.genomes.CreateMultipartReadSetUpload(ctx, in)
+	if err != nil {
+		return "", err
+	}
+	var parts []omics.CompleteReadSetUploadPartListItem
+	for i, f := range it.Files {
+		src := []omics.ReadSetPartSource{omics.ReadSetPartSourceSource1, omics.ReadSetPartSourceSource2}[i]
+		got, err := r.parts(ctx, store, up.UploadId, src, f)
+		if err != nil {
+			return "", err
+		}
+		parts = append(parts, got...)
+	}
+	done, err := r.genomes.CompleteMultipartReadSetUpload(ctx, &omics.CompleteMultipartReadSetUploadInput{SequenceStoreId: store, UploadId: up.UploadId, Parts: parts})
+	if err != nil {
+		return "", err
+	}
+	arn := ""
+	return arn, until(ctx, func() (bool, error) {
+		m, err := r.genomes.GetReadSetMetadata(ctx, &omics.GetReadSetMetadataInput{SequenceStoreId: store, Id: done.ReadSetId})
+		if err != nil {
+			return false, err
+		}
+		if m.Status == omics.ReadSetStatusUploadFailed {
+			return false, errs.New(errs.Invalid, "the reads were refused: %s", m.StatusMessage)
+		}
+		arn = m.Arn
+		return m.Status == omics.ReadSetStatusActive, nil
+	})
+}
+
+func (r *run) parts(ctx context.Context, store, upload string, src omics.ReadSetPartSource, f File) ([]omics.CompleteReadSetUploadPartListItem, error) {
+	in, err := os.Open(f.Path)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	var body io.Reader = in
+	if f.Verdict.Kind == sniff.FASTQ && !f.Verdict.Gzip {
+		pr, pw := io.Pipe()
+		go func() {
+			zw := gzip.NewWriter(pw)
+			_, err := io.Copy(zw, in)
+			if cerr := zw.Close(); err == nil {
+				err = cerr
+			}
+			pw.CloseWithError(err)
+		}()
+		defer pr.Close()
+		body = pr
+	}
+	var out []omics.CompleteReadSetUploadPartListItem
+	buf := make([]byte, partSize)
+	for n := int32(1); ; n++ {
+		size, err := io.ReadFull(body, buf)
+		if size == 0 && n > 1 {
+			return out, nil
+		}
+		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+			return nil, err
+		}
+		got, uerr := r.genomes.UploadReadSetPart(ctx, &omics.UploadReadSetPartInput{SequenceStoreId: store, UploadId: upload, PartSource: src, PartNumber: n, Payload: bytes.NewReader(buf[:size])})
+		if uerr != nil {
+			return nil, uerr
+		}
+		out = append(out, omics.CompleteReadSetUploadPartListItem{PartNumber: n, PartSource: src, Checksum: got.Checksum})
+		if err != nil {
+			return out, nil
+		}
+	}
+}
+
+// landVariants imports a VCF file into the run's variant store.
+func (r *run) landVariants(ctx context.Context, it Item) (string, error) {
+	contigs, err := contigsOf(it.Files[0].Path)
+	if err != nil {
+		return "", err
+	}
+	ref, err := r.referenceARN(ctx, contigs)
+	if err != nil {
+		return "", err
+	}
+	store := strings.ReplaceAll(strings.ToLower(storeName(r.Name)), "-", "_") + "_variants"
+	if _, err = r.shared("variantstore", func() (string, error) {
+		got, err := r.genomes.GetVariantStore(ctx, &omics.GetVariantStoreInput{Name: store})
+		if errs.Is(err, errs.NotFound) {
+			tags, terr := r.link(ctx)
+			if terr != nil {
+				return "", terr
+			}
+			made, merr := r.genomes.CreateVariantStore(ctx, &omics.CreateVariantStoreInput{Name: store, Reference: &omics.ReferenceItem{ReferenceArn: ref}, Tags: tags})
+			if merr != nil {
+				return "", merr
+			}
+			return made.Name, until(ctx, func() (bool, error) {
+				s, err := r.genomes.GetVariantStore(ctx, &omics.GetVariantStoreInput{Name: store})
+				return err == nil && s.Status == omics.StoreStatusActive, err
+			})
+		}
+		if err != nil {
+			return "", err
+		}
+		return got.Name, nil
+	}); err != nil {
+		return "", err
+	}
+	role, err := r.role(ctx)
+	if err != nil {
+		return "", err
+	}
+	suffix := ".vcf"
+	if it.Files[0].Verdict.Gzip {
+		suffix = ".vcf.gz"
+	}
+	uri, err := r.upload(ctx, it.Files[0], suffix)
+	if err != nil {
+		return "", err
+	}
+	job, err := r.genomes.StartVariantImportJob(ctx, &omics.StartVariantImportJobInput{DestinationName: store, RoleArn: role, RunLeftNormalization: aws.Ptr(false), Items: []omics.VariantImportItemSource{{Source: uri}}})
+	if err != nil {
+		return "", err
+	}
+	return "variantStore/" + store, until(ctx, func() (bool, error) {
+		j, err := r.genomes.GetVariantImportJob(ctx, &omics.GetVariantImportJobInput{JobId: job.JobId})
+		if err != nil {
+			return false, err
+		}
+		switch j.Status {
+		case omics.JobStatusCompleted:
+			return true, nil
+		case omics.JobStatusFailed, omics.JobStatusCancelled, omics.JobStatusCompletedWithFailures:
+			return false, errs.New(errs.Invalid, "the variants were refused: %s", j.StatusMessage)
+		}
+		return false, nil
+	})
+}
+
+// contigsOf reads the contig names of a VCF header.
+func contigsOf(name string) ([]string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	head := make([]byte, 2)
+	if _, err := io.ReadFull(f, head); err != nil {
+		return nil, err
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	var in io.Reader = f
+	if head[0] == 0x1f && head[1] == 0x8b {
+		if in, err = gzip.NewReader(f); err != nil {
+			return nil, err
+		}
+	}
+	b, err := io.ReadAll(io.LimitReader(in, 4<<20))
+	if err != nil && len(b) == 0 {
+		return nil, err
+	}
+	var out []string
+	for _, l := range strings.Split(string(b), "\n") {
+		if rest, ok := strings.CutPrefix(l, "##contig=<ID="); ok {
+			out = append(out, rest[:strings.IndexAny(rest+",", ",>")])
+		} else if c, _, ok := strings.Cut(l, "\t"); ok && !strings.HasPrefix(l, "#") && len(out) == 0 {
+			out = append(out, c)
+		}
+	}
+	if len(out) == 0 {
+		out = []string{"unknown"}
+	}
+	return out, nil
+}
