@@ -60,6 +60,8 @@ var interactions = []interaction{
 	{"DELETE", "/{type}/{id}", "DeleteResource", "DeleteResource", false, 0, (*request).delete},
 	{"GET", "/{type}/{id}/_history", "GetHistoryByResourceId", "GetHistoryByResourceId", true, 0, (*request).history},
 	{"GET", "/{type}/{id}/_history/{vid}", "VersionReadResource", "VersionReadResource", true, 0, (*request).vread},
+	{"GET", "/Patient/{id}/$everything", "SearchEverything", "SearchEverything", true, 0, (*request).everything},
+	{"GET", "/{compartment}/{id}/{type}", "SearchWithGet", "SearchWithGet", true, 0, (*request).compartment},
 	{"PATCH", "/{rest...}", "PatchResource", "PatchResource", false, maxResource, (*request).unknown},
 	{"GET", "/{rest...}", "Unknown", "GetCapabilities", true, 0, (*request).unknown},
 	{"POST", "/{rest...}", "Unknown", "GetCapabilities", true, maxResource, (*request).unknown},

@@ -12,7 +12,10 @@ import (
 
 // search is GET /{type}?… and POST /{type}/_search (R4 search). Pages are keyset pages over the store's commit order or the sort keys: they
 // stay whole while others write.
-func (q *request) search() error {
+func (q *request) search() error { return q.searchIn(nil) }
+
+// searchIn searches in a part of the store; nil is all of it.
+func (q *request) searchIn(part record.Expr) error {
 	params, err := q.params()
 	if err != nil {
 		return err
@@ -27,6 +30,11 @@ func (q *request) search() error {
 	where, err := compile(query.Clauses)
 	if err != nil {
 		return err
+	}
+	if part != nil && where != nil {
+		where = record.And{part, where}
+	} else if part != nil {
+		where = part
 	}
 	sort, err := order(query.Sort)
 	if err != nil {

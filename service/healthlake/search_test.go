@@ -78,6 +78,9 @@ func (l *lab) populate(perType, bundles int) population {
 		return true
 	})
 	flush()
+	if bundles == 0 {
+		return l.everything()
+	}
 	corpus(l.t, synthea, func(_ string, body []byte) bool {
 		l.want(200, "POST", "/", string(body))
 		bundles--
@@ -318,4 +321,47 @@ func TestPagesStayWholeUnderWrites(t *testing.T) {
 	if got := l.do("GET", u.String(), ""); got.status != 400 {
 		t.Errorf("the page token of another search: %d", got.status)
 	}
+}
+
+func TestAPatientsEverything(t *testing.T) {
+	l := newLab(t)
+	l.create()
+	all := l.populate(0, 2)
+	for id := range all["Patient"] {
+		ref := "Patient/" + id
+		want := map[string]bool{ref: true}
+		for typ, resources := range all { // whatever refers to the patient at all, in Synthea's data, is in the compartment
+			for rid, r := range resources {
+				if b, _ := json.Marshal(r); bytes.Contains(b, []byte(`"reference":"`+ref+`"`)) {
+					want[typ+"/"+rid] = true
+				}
+			}
+		}
+		got := map[string]bool{}
+		for url := "/" + ref + "/$everything?_count=37"; url != ""; {
+			a := l.want(200, "GET", url, "")
+			for _, m := range a.ids(t, "match") {
+				if got[m] {
+					t.Errorf("%s twice", m)
+				}
+				got[m] = true
+			}
+			url = a.next(t)
+		}
+		if len(want) < 50 || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: everything has %d resources, want %d", ref, len(got), len(want))
+		}
+		obs := l.want(200, "GET", "/"+ref+"/Observation?_total=accurate&code=8302-2", "").json(t)["total"]
+		same := l.want(200, "GET", "/Observation?_total=accurate&code=8302-2&subject="+ref, "").json(t)["total"]
+		if obs != same || obs == 0.0 {
+			t.Errorf("%s: %v observations in the compartment, %v by subject", ref, obs, same)
+		}
+		for _, id := range l.want(200, "GET", "/"+ref+"/$everything?_type=Encounter", "").ids(t, "match")[1:] {
+			if !strings.HasPrefix(id, "Encounter/") {
+				t.Errorf("_type=Encounter brings %s", id)
+			}
+		}
+	}
+	l.want(404, "GET", "/Patient/none/$everything", "")
+	l.want(404, "GET", "/Medication/x/Observation", "")
 }

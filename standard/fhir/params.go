@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// search.txt has three kinds of lines:
+// search.txt has four kinds of lines:
 //
 //	P base code type[(targets)] path@type… [?false]    a parameter; a path is JSON names joined by '>', a name may carry {k=v}, which keeps
 //	                                                   elements whose member k is the string v, or {+url}, which keeps those with that
@@ -16,6 +16,7 @@ import (
 //	                                                   "false" when nothing else is found
 //	C path|.                                           where the components of the composite above stand
 //	c type path@type…                                  a component; a path that starts with ^ is from the resource
+//	K compartment type code…                           the parameters by which resources of a type belong to a compartment
 //
 //go:embed tables/search.txt
 var searchText string
@@ -58,7 +59,8 @@ type typeParams struct {
 	byCode map[string]*Param
 	sorted []*Param
 	root   *place
-	paths  map[string]*Param // the first parameter with these paths and this type
+	in     map[string][]*Param // compartment → parameters by which a resource belongs to it
+	paths  map[string]*Param   // the first parameter with these paths and this type
 	later  []later
 }
 
@@ -122,7 +124,7 @@ func parseSearch(text string) (map[string]*typeParams, error) {
 	types := loadTypes().types
 	all := map[string]*typeParams{}
 	for _, name := range ResourceTypes() {
-		all[name] = &typeParams{byCode: map[string]*Param{}, root: &place{}, paths: map[string]*Param{}}
+		all[name] = &typeParams{byCode: map[string]*Param{}, root: &place{}, in: map[string][]*Param{}, paths: map[string]*Param{}}
 	}
 	var p *Param
 	var bases []string
@@ -195,6 +197,14 @@ func parseSearch(text string) (map[string]*typeParams, error) {
 			}
 			for _, c := range open {
 				c.parts = append(c.parts, pt)
+			}
+		case f[0] == "K" && len(f) >= 4:
+			for _, code := range f[3:] {
+				m := all[f[2]].byCode[code]
+				if m == nil {
+					return nil, fmt.Errorf("line %d: %s has no parameter %s", n+1, f[2], code)
+				}
+				all[f[2]].in[f[1]] = append(all[f[2]].in[f[1]], m)
 			}
 		default:
 			return nil, fmt.Errorf("line %d is not understood", n+1)
@@ -295,6 +305,15 @@ func Params(resourceType string) []*Param {
 func LookupParam(resourceType, code string) *Param {
 	if t := loadParams()[resourceType]; t != nil {
 		return t.byCode[code]
+	}
+	return nil
+}
+
+// CompartmentParams are the reference parameters by which resources of a type belong to a compartment (R4 compartmentdefinition): what
+// refers to Patient/1 by one of them is in the compartment of that patient. nil when the type has no part in it.
+func CompartmentParams(compartment, resourceType string) []*Param {
+	if t := loadParams()[resourceType]; t != nil {
+		return t.in[compartment]
 	}
 	return nil
 }

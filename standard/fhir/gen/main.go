@@ -46,10 +46,19 @@ func main() {
 
 // definitions are the parts of the published files that the tables need.
 type definitions struct {
-	structures map[string]*structureDefinition // by type name, base definitions only
-	valueSets  map[string]*valueSet            // by url
-	systems    map[string]*codeSystem          // by url
-	params     []*searchParameter
+	structures   map[string]*structureDefinition // by type name, base definitions only
+	valueSets    map[string]*valueSet            // by url
+	systems      map[string]*codeSystem          // by url
+	params       []*searchParameter
+	compartments []*compartment
+}
+
+type compartment struct {
+	URL, Code string
+	Resource  []struct {
+		Code  string
+		Param []string
+	}
 }
 
 type structureDefinition struct {
@@ -172,6 +181,11 @@ func (d *definitions) add(name string, b []byte) error {
 		var c codeSystem
 		if err = json.Unmarshal(b, &c); err == nil && c.URL != "" {
 			d.systems[c.URL] = &c
+		}
+	case "CompartmentDefinition":
+		var c compartment
+		if err = json.Unmarshal(b, &c); err == nil && strings.HasPrefix(c.URL, "http://hl7.org/fhir/CompartmentDefinition/") && last(c.URL) != "example" {
+			d.compartments = append(d.compartments, &c)
 		}
 	case "SearchParameter":
 		var p searchParameter

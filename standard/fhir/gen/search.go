@@ -69,6 +69,22 @@ func (d *definitions) search(m *model) (string, error) {
 			b.WriteString(lines[k] + "\n")
 		}
 	}
+	sort.Slice(d.compartments, func(i, j int) bool { return d.compartments[i].Code < d.compartments[j].Code })
+	for _, c := range d.compartments {
+		for _, r := range c.Resource {
+			var codes []string
+			for _, code := range r.Param {
+				if lines[r.Code+" "+code] != "" {
+					codes = append(codes, code)
+				} else if code != "{def}" { // the resource that the compartment is of
+					log.Printf("compartment %s: %s has no parameter %s", c.Code, r.Code, code)
+				}
+			}
+			if len(codes) > 0 {
+				fmt.Fprintf(&b, "K %s %s %s\n", c.Code, r.Code, strings.Join(codes, " "))
+			}
+		}
+	}
 	return b.String(), nil
 }
 

@@ -1,0 +1,155 @@
+package healthlake
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/galen-health/galen/platform/errs"
+	"github.com/galen-health/galen/platform/record"
+	"github.com/galen-health/galen/standard/fhir"
+)
+
+// within matches the resources of a type that are in a compartment; nil when the type has no part in it.
+func within(compartment, id, typ string) record.Expr {
+	var any record.Or
+	for _, p := range fhir.CompartmentParams(compartment, typ) {
+		if p.SameTarget != "" && p.SameTarget != compartment {
+			continue
+		}
+		for _, k := range kept(p) {
+			any = append(any, record.Match{Index: k.Code, Value: record.Reference(kindOf(compartment), id)})
+		}
+	}
+	if len(any) == 0 {
+		return nil
+	}
+	return any
+}
+
+// compartment is GET /Patient/{id}/{type}?…: a search in what belongs to one patient, encounter, practitioner … (R4 http.html#vsearch).
+func (q *request) compartment() error {
+	where := within(q.r.PathValue("compartment"), q.id, q.typ)
+	if where == nil {
+		return errs.New(errs.NotFound, "there is no compartment of this kind with resources of this type")
+	}
+	return q.searchIn(where)
+}
+
+// everything is GET Patient/{id}/$everything (R4 operation-patient-everything): the patient, what is in the patient's compartment, and what
+// those refer to, in pages. _type and _since narrow it.
+func (q *request) everything() error {
+	q.typ = "Patient"
+	params, err := url.ParseQuery(q.r.URL.RawQuery)
+	if err != nil {
+		return errs.New(errs.Invalid, "the query of the URL is malformed")
+	}
+	size, types := maxCount, fhir.ResourceTypes()
+	var since record.Expr
+	for name := range params {
+		value := params.Get(name)
+		switch name {
+		case "_count":
+			n, err := strconv.Atoi(value)
+			if err != nil || n < 1 || n > maxCount {
+				_, err = pageSize(0)
+				return err
+			}
+			size = n
+		case "_type":
+			types = strings.Split(value, ",")
+			for _, t := range types {
+				if !fhir.IsResourceType(t) {
+					return fhir.Issues{{Severity: "error", Code: "invalid", Diagnostics: "_type lists resource types of FHIR R4", Expression: "http._type"}}
+				}
+			}
+		case "_since":
+			s, ok := fhir.ParseDate(value)
+			if !ok {
+				return fhir.Issues{{Severity: "error", Code: "invalid", Diagnostics: "_since is an instant", Expression: "http._since"}}
+			}
+			since = record.TimeRange{Low: s.Low, High: fhir.End}
+		case "page", "_format", "_pretty":
+		default:
+			return unsupported(name, "$everything takes _count, _type and _since")
+		}
+	}
+	of := q.store.ID + q.link(params, "")[len(q.base):]
+	cursor, err := q.pages.cursor(of, params.Get("page"))
+	if err != nil {
+		return err
+	}
+	at, after := 0, "" // the type to go on with, and the engine's cursor in it
+	if cursor != "" {
+		number, rest, _ := strings.Cut(cursor, ":")
+		if at, err = strconv.Atoi(number); err != nil {
+			return errs.Wrap(errs.Internal, err, "a page token of ours cannot be read")
+		}
+		after = rest
+	}
+	ctx := q.r.Context()
+	v, err := q.records.View(ctx, q.space)
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+	patient, err := v.Get(kindOf("Patient"), q.id)
+	if err != nil {
+		return absent(err, "Patient")
+	}
+	var hits []record.Version
+	if cursor == "" && since == nil {
+		hits = append(hits, *patient)
+	}
+	next := ""
+	for ; at < len(types) && next == ""; at, after = at+1, "" {
+		where := within("Patient", q.id, types[at])
+		if where == nil {
+			continue
+		}
+		if since != nil {
+			where = record.And{where, since}
+		}
+		if len(hits) >= size {
+			next = fmt.Sprintf("%d:%s", at, after)
+			break
+		}
+		page, err := v.Query(ctx, record.Query{Kind: kindOf(types[at]), Where: where, After: record.Cursor(after), Limit: size - len(hits)})
+		if err != nil {
+			return err
+		}
+		hits = append(hits, page.Hits...)
+		if page.Next != "" {
+			next = fmt.Sprintf("%d:%s", at, page.Next)
+		}
+	}
+	links := []fhir.Link{{Relation: "self", URL: q.link(params, "")}}
+	if token := q.pages.token(of, next); token != "" {
+		links = append(links, fhir.Link{Relation: "next", URL: q.link(params, token)})
+	}
+	query := &fhir.Query{}
+	seen := map[string]bool{}
+	for i := range hits {
+		if typ := typeOf(hits[i].Kind); !seen[typ] {
+			seen[typ] = true
+			query.Include = append(query.Include, fhir.Include{Source: typ})
+		}
+	}
+	extra, err := q.included(v, query, hits)
+	if err != nil {
+		return err
+	}
+	q.w.Header().Set("Content-Type", fhirJSON)
+	q.w.WriteHeader(http.StatusOK)
+	b := fhir.NewBundleWriter(q.w, "searchset", -1, time.Now(), links...)
+	for i := range hits {
+		q.entry(b, query, &hits[i], "match")
+	}
+	for i := range extra.versions {
+		q.entry(b, query, &extra.versions[i], "include")
+	}
+	return gone(b.Close())
+}
