@@ -2,26 +2,74 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"encoding/base64"
 
 	"github.com/galen-health/galen/platform/authz"
+	"github.com/galen-health/galen/platform/errs"
+	"github.com/galen-health/galen/platform/key"
+	"github.com/galen-health/galen/platform/record"
 	"github.com/galen-health/galen/service/iam"
 	"github.com/galen-health/galen/service/sts"
 )
 
-// openIdentity opens who may: the iam service is the directory that the evaluator and the edge ask.
+// rootDoc keeps generated root credentials, in a space of their own so that they are sealed like everything else.
+type rootDoc struct{ AccessKeyID, SecretAccessKey string }
+
+var rootKind = record.Kind[rootDoc]{Name: "galen.root"}
+
+const rootSpace = record.Space("galen")
+
+// openIdentity finds or makes the root credentials and opens who may: the iam service is the directory that the evaluator and the edge ask.
 func (e *engines) openIdentity(ctx context.Context, cfg *Config) (err error) {
-	e.iam, err = iam.New(ctx, iam.Config{Account: cfg.Account, RootAccessKeyID: cfg.RootAccessKeyID, RootSecret: cfg.RootSecretAccessKey}, e.records, e.keys)
-	if err != nil {
+	if err := e.findRoot(ctx, cfg); err != nil {
 		return err
 	}
-	id, secret, generated := e.iam.Root()
-	e.root = Credentials{id, secret}
-	if generated {
-		e.generated = e.root
+	e.iam, err = iam.New(ctx, iam.Config{Account: cfg.Account, RootAccessKeyID: e.root.AccessKeyID, RootSecret: e.root.SecretAccessKey}, e.records, e.keys)
+	if err != nil {
+		return err
 	}
 	e.directory = e.iam
 	e.authorizer = authz.New(e.iam, cfg.Account, cfg.Region)
 	e.roles = authz.NewRoles(e.authorizer, e.iam)
 	e.sts = sts.New(sts.Config{Account: cfg.Account}, e.keys, e.iam)
 	return nil
+}
+
+// findRoot takes the root credentials from the configuration, else those made at the first start, else makes them.
+func (e *engines) findRoot(ctx context.Context, cfg *Config) error {
+	if cfg.RootAccessKeyID != "" {
+		e.root = Credentials{cfg.RootAccessKeyID, cfg.RootSecretAccessKey}
+		return nil
+	}
+	if err := e.records.Declare(rootKind.Def()); err != nil {
+		return err
+	}
+	if err := e.records.CreateSpace(ctx, rootSpace, key.Ref{}); err != nil {
+		return err
+	}
+	_, err := e.records.Update(ctx, rootSpace, []string{"root"}, func(tx record.Tx) error {
+		doc, _, err := rootKind.Get(tx, "root")
+		if err == nil {
+			e.root = Credentials(*doc)
+			return nil
+		}
+		if !errs.Is(err, errs.NotFound) {
+			return err
+		}
+		var id [10]byte
+		var secret [30]byte
+		if _, err := rand.Read(id[:]); err != nil {
+			return err
+		}
+		if _, err := rand.Read(secret[:]); err != nil {
+			return err
+		}
+		e.root = Credentials{"AKIA" + base32.StdEncoding.EncodeToString(id[:]), base64.StdEncoding.EncodeToString(secret[:])}
+		e.generated = e.root
+		d := rootDoc(e.root)
+		return rootKind.Put(tx, "root", &d)
+	})
+	return err
 }
