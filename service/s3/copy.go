@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/url"
 	"strings"
-	"time"
 
 	api "github.com/galen-health/galen/aws/s3"
 	"github.com/galen-health/galen/platform/errs"
@@ -28,14 +27,8 @@ func parseSource(header string) (src source, err error) {
 	return src, nil
 }
 
-// copyConditions are the copier's conditions on the source: any that fails is a 412.
-type copyConditions struct {
-	ifMatch, ifNoneMatch string
-	modified, unmodified time.Time
-}
-
-// openSource finds what is to be copied and asks whether the caller may read it.
-func (s *Service) openSource(ctx context.Context, header, owner string, c copyConditions) (found, source, error) {
+// openSource finds what is to be copied and asks whether the caller may read it. A condition on the source that fails is always a 412.
+func (s *Service) openSource(ctx context.Context, header, owner string, c preconditions) (found, source, error) {
 	src, err := parseSource(header)
 	if err != nil {
 		return found{}, src, err
@@ -47,7 +40,7 @@ func (s *Service) openSource(ctx context.Context, header, owner string, c copyCo
 	if f.Marker {
 		return f, src, invalid("InvalidRequest", "The source of a copy request may not specifically refer to a delete marker by version id.")
 	}
-	if err := (preconditions{c.ifMatch, c.ifNoneMatch, c.modified, c.unmodified}).check(f.object); err != nil {
+	if err := c.check(f.object); err != nil {
 		return f, src, preconditionFailed("x-amz-copy-source-if-…")
 	}
 	return f, src, s.mayRead(ctx, f)
@@ -62,7 +55,7 @@ func (s *Service) CopyObject(ctx context.Context, in *api.CopyObjectInput) (*api
 		return nil, invalid("InvalidRequest", "The encryption parameters are not applicable to this object.")
 	}
 	f, src, err := s.openSource(ctx, in.CopySource, in.ExpectedSourceBucketOwner,
-		copyConditions{in.CopySourceIfMatch, in.CopySourceIfNoneMatch, in.CopySourceIfModifiedSince, in.CopySourceIfUnmodifiedSince})
+		preconditions{in.CopySourceIfMatch, in.CopySourceIfNoneMatch, in.CopySourceIfModifiedSince, in.CopySourceIfUnmodifiedSince})
 	if err != nil {
 		return nil, err
 	}

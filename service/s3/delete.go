@@ -19,9 +19,8 @@ type deletion struct {
 	ifModified   time.Time
 	ifSize       *int64
 
-	marker   bool   // a marker was made, or deleted
-	deleted  string // version id that was made or deleted
-	versions bool   // a version was asked for
+	marker  bool   // a marker was made, or deleted
+	deleted string // version id that was made or deleted
 }
 
 // check holds a deleter's conditions; they are about the version that is deleted, or the current one.

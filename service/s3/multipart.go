@@ -260,7 +260,7 @@ func (s *Service) UploadPartCopy(ctx context.Context, in *api.UploadPartCopyInpu
 		return nil, err
 	}
 	f, _, err := s.openSource(ctx, in.CopySource, in.ExpectedSourceBucketOwner,
-		copyConditions{in.CopySourceIfMatch, in.CopySourceIfNoneMatch, in.CopySourceIfModifiedSince, in.CopySourceIfUnmodifiedSince})
+		preconditions{in.CopySourceIfMatch, in.CopySourceIfNoneMatch, in.CopySourceIfModifiedSince, in.CopySourceIfUnmodifiedSince})
 	if err != nil {
 		return nil, err
 	}

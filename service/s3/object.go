@@ -61,8 +61,6 @@ var byBlob = record.ByToken("blob", func(o *object) string { return string(o.Blo
 
 func (o *object) name() string { return o.Bucket + "/" + o.Key }
 
-func (o *object) arn() string { return "arn:aws:s3:::" + o.name() }
-
 // versionRecord is the record id of a version: version ids have no slash.
 func versionRecord(bucket, key, version string) string { return bucket + "/" + version + "/" + key }
 

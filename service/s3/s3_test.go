@@ -499,6 +499,11 @@ func TestServerSideEncryption(t *testing.T) {
 	}
 	_, err = put("x", func(*api.PutObjectInput) {})
 	named(t, err, "KMS.DisabledException")
+	p, err = put("managed", func(in *api.PutObjectInput) { in.ServerSideEncryption, in.SSEKMSKeyId = "aws:kms", "alias/aws/s3" })
+	ok(t, err)
+	if p.ServerSideEncryption != "aws:kms" || p.SSEKMSKeyId == "" || p.SSEKMSKeyId == k.ARN || w.get(b, "managed") != "secret" {
+		t.Errorf("under the account's own key: %+v", p)
+	}
 	if got := w.get(b, "own"); got != "secret" {
 		t.Errorf("own = %q", got)
 	}

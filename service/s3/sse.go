@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"maps"
+	"strings"
 
 	"github.com/galen-health/galen/platform/key"
 )
@@ -54,6 +55,9 @@ func (s *Service) resolve(ctx context.Context, b *bucket, objectKey string, a as
 		e.BucketKey = b.Encryption.BucketKey
 	default:
 		return none, key.Ref{}, notImplemented("Encryption %s is not supported; use AES256 or aws:kms.", a.algorithm)
+	}
+	if strings.HasSuffix(e.Key, "alias/aws/s3") { // AWS's name for the key that it keeps for S3: here the account's own
+		e.Key = ""
 	}
 	if a.bucketKey != nil {
 		e.BucketKey = *a.bucketKey
