@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/hmac"
+	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -19,30 +21,41 @@ import (
 	"github.com/galen-health/galen/platform/errs"
 )
 
-// hashReader fails at the end when the bytes were not those that were signed.
+// hashReader fails at the end when the bytes were not those that were signed. Where the length is known the end is its last byte, so that a reader that stops
+// there has been told.
 type hashReader struct {
 	io.ReadCloser
 	h    hash.Hash
 	want []byte
+	left int64 // -1 = unknown
+	err  error
 }
 
-func newHashReader(r io.ReadCloser, want []byte) io.ReadCloser {
-	return &hashReader{r, sha256.New(), want}
+func newHashReader(r io.ReadCloser, want []byte, length int64) io.ReadCloser {
+	return &hashReader{ReadCloser: r, h: sha256.New(), want: want, left: length}
 }
 
 func (r *hashReader) Read(p []byte) (int, error) {
+	if r.err != nil {
+		return 0, r.err
+	}
 	n, err := r.ReadCloser.Read(p)
 	r.h.Write(p[:n])
-	if errors.Is(err, io.EOF) && !hmac.Equal(r.h.Sum(nil), r.want) {
-		return n, errs.Named(errs.Invalid, ErrPayload, "The provided 'x-amz-content-sha256' header does not match what was computed.")
+	if r.left > 0 {
+		r.left -= int64(n)
+	}
+	if (errors.Is(err, io.EOF) || r.left == 0 && n > 0) && !hmac.Equal(r.h.Sum(nil), r.want) {
+		r.err = errs.Named(errs.Invalid, ErrPayload, "The provided 'x-amz-content-sha256' header does not match what was computed.")
+		return 0, r.err // not the last bytes: a reader that takes them for the whole must see that they are not
 	}
 	return n, err
 }
 
-// maxChunk bounds one chunk, which is held whole until its signature was checked; maxLine a chunk's header or trailer.
+// maxChunk bounds a signed chunk, which is held whole until its signature was checked; maxLine a chunk's header or trailer.
 const (
-	maxChunk = 16 << 20
-	maxLine  = 1 << 10
+	maxChunk    = 16 << 20
+	maxLine     = 1 << 10
+	maxTrailers = 16
 )
 
 // chunkReader reads an aws-chunked body: each chunk's signature is checked before its bytes are handed on, then the trailers.
@@ -56,7 +69,8 @@ type chunkReader struct {
 	scope    string
 	date     string
 	prior    string
-	chunk    []byte
+	chunk    []byte // checked bytes of a signed chunk
+	passing  int64  // bytes still to come of an unsigned one
 	sums     map[string]hash.Hash
 	err      error
 	Trailer  map[string]string
@@ -67,6 +81,8 @@ func newChunkReader(r io.ReadCloser, signed bool, trailers []string, n int64, ke
 	for _, t := range trailers {
 		if h := checksum(t); h != nil {
 			c.sums[t] = h
+		} else if strings.HasPrefix(t, "x-amz-checksum-") && c.err == nil {
+			c.err = errs.Named(errs.Unsupported, "NotImplemented", "the checksum %.40s is not offered: use CRC32, CRC32C, CRC64NVME, SHA1, SHA256, SHA512 or MD5", t)
 		}
 	}
 	return c
@@ -95,6 +111,10 @@ func checksum(trailer string) hash.Hash {
 		return sha1.New()
 	case "x-amz-checksum-sha256":
 		return sha256.New()
+	case "x-amz-checksum-sha512":
+		return sha512.New()
+	case "x-amz-checksum-md5":
+		return md5.New()
 	}
 	return nil
 }
@@ -102,15 +122,44 @@ func checksum(trailer string) hash.Hash {
 func (c *chunkReader) Close() error { return c.close.Close() }
 
 func (c *chunkReader) Read(p []byte) (int, error) {
-	if len(c.chunk) == 0 && c.err == nil {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for {
+		switch {
+		case len(c.chunk) > 0:
+			n := copy(p, c.chunk)
+			c.chunk = c.chunk[n:]
+			return n, nil
+		case c.err != nil:
+			return 0, c.err
+		case c.passing > 0:
+			return c.pass(p), nil
+		}
 		c.next()
 	}
-	if len(c.chunk) == 0 {
-		return 0, c.err
+}
+
+// pass hands on bytes of an unsigned chunk, which may be as large as the whole body.
+func (c *chunkReader) pass(p []byte) int {
+	n, err := c.in.Read(p[:min(int64(len(p)), c.passing)])
+	c.passing -= int64(n)
+	c.left -= int64(n)
+	for _, h := range c.sums {
+		h.Write(p[:n])
 	}
-	n := copy(p, c.chunk)
-	c.chunk = c.chunk[n:]
-	return n, nil
+	if c.passing == 0 {
+		c.endOfChunk()
+	} else if err != nil {
+		c.err = broken("the chunked body breaks off")
+	}
+	return n
+}
+
+func (c *chunkReader) endOfChunk() {
+	if crlf, err := c.line(); err != nil || crlf != "" {
+		c.err = broken("a chunk is longer than it says")
+	}
 }
 
 func (c *chunkReader) line() (string, error) {
@@ -143,12 +192,16 @@ func (c *chunkReader) next() {
 	}
 	size, ext, _ := strings.Cut(head, ";")
 	n, err := strconv.ParseInt(size, 16, 64)
-	if err != nil || n < 0 || n > maxChunk {
-		c.err = broken("a chunk's size is not between 0 and %d", maxChunk)
+	if err != nil || n < 0 || c.signed && n > maxChunk {
+		c.err = broken("the size of a chunk is not a number, or of a signed chunk over %d", maxChunk)
 		return
 	}
 	if n > c.left {
 		c.err = broken("the chunks hold more than the %s said", headerDecodedLength)
+		return
+	}
+	if !c.signed && n > 0 {
+		c.passing = n
 		return
 	}
 	b := make([]byte, n)
@@ -168,11 +221,9 @@ func (c *chunkReader) next() {
 		h.Write(b)
 	}
 	if n > 0 {
-		if crlf, err := c.line(); err != nil || crlf != "" {
-			c.err = broken("a chunk is longer than it says")
-			return
+		if c.endOfChunk(); c.err == nil {
+			c.chunk = b
 		}
-		c.chunk = b
 		return
 	}
 	c.err = c.finish()
@@ -214,7 +265,9 @@ func (c *chunkReader) finish() error {
 			signature = v
 			continue
 		}
-		c.Trailer[k] = v
+		if c.Trailer[k] = v; len(c.Trailer) > maxTrailers {
+			return broken("more than %d trailers", maxTrailers)
+		}
 		canonical.WriteString(k + ":" + v + "\n")
 		if err != nil {
 			break

@@ -133,6 +133,11 @@ func canonicalQuery(raw string) string {
 		}
 		pairs = append(pairs, escape(uk, false)+"="+escape(uv, false))
 	}
+	return sortPairs(pairs)
+}
+
+// sortPairs joins name=value pairs, sorted by name, then value.
+func sortPairs(pairs []string) string {
 	sort.Slice(pairs, func(i, j int) bool {
 		a, x, _ := strings.Cut(pairs[i], "=")
 		b, y, _ := strings.Cut(pairs[j], "=")
@@ -159,8 +164,7 @@ func canonicalQueries(raw string) []string {
 		}
 		pairs = append(pairs, kv)
 	}
-	sort.Strings(pairs)
-	if sent := strings.Join(pairs, "&"); sent != rules {
+	if sent := sortPairs(pairs); sent != rules {
 		return []string{rules, sent}
 	}
 	return []string{rules}

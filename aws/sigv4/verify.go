@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -149,12 +150,8 @@ func Verify(r *http.Request, now time.Time, secrets Secrets) (*Signed, error) {
 	if err := c.fresh(now); err != nil {
 		return nil, err
 	}
-	hostSigned := false
-	for _, h := range c.signed {
-		hostSigned = hostSigned || h == "host" || h == ":authority"
-	}
-	if !hostSigned {
-		return nil, refuse(ErrMismatch, "the host header must be signed")
+	if err := c.covers(r); err != nil {
+		return nil, err
 	}
 	secret, principal, err := secrets.Secret(r.Context(), c.key, c.token)
 	if err != nil {
@@ -207,6 +204,29 @@ func Verify(r *http.Request, now time.Time, secrets Secrets) (*Signed, error) {
 	return out, out.payload(r, payload, key, scope, c)
 }
 
+// covers checks that the signature is over everything that decides what the request means: the host, each x-amz- header that was sent (targets, tokens, copy
+// sources, lists of trailers), and a path whose dot segments cannot be read in two ways.
+func (c *credential) covers(r *http.Request) error {
+	if !slices.Contains(c.signed, "host") && !slices.Contains(c.signed, ":authority") {
+		return refuse(ErrMismatch, "the host header must be signed")
+	}
+	for h := range r.Header {
+		l := strings.ToLower(h)
+		if !strings.HasPrefix(l, "x-amz-") || slices.Contains(c.signed, l) || c.presigned && h == headerContentSHA256 && r.Header.Get(h) == unsignedPayload {
+			continue
+		}
+		return errs.Named(errs.Denied, "AccessDenied", "There were headers present in the request which were not signed: %.100s", l)
+	}
+	if c.service != "s3" {
+		for _, segment := range strings.Split(r.URL.EscapedPath(), "/") {
+			if segment == "." || segment == ".." {
+				return errs.Named(errs.Invalid, "InvalidRequest", "the path has dot segments")
+			}
+		}
+	}
+	return nil
+}
+
 // fresh bounds when a signature counts.
 func (c *credential) fresh(now time.Time) error {
 	if c.presigned {
@@ -231,7 +251,7 @@ func (s *Signed) payload(r *http.Request, value string, key []byte, scope string
 		return nil
 	case streamingSigned, streamingSignedTrailer, streamingUnsignedTrail:
 		if !chunked(r) {
-			if value == streamingSigned { // DICOMweb uploads by curl send the literal without chunks
+			if value == streamingSigned && c.service == "medical-imaging" { // DICOMweb uploads by curl send the literal without chunks, as AWS's guide shows
 				return nil
 			}
 			return errs.Named(errs.Invalid, "InvalidRequest", "a streaming payload must be aws-chunked")
@@ -246,6 +266,9 @@ func (s *Signed) payload(r *http.Request, value string, key []byte, scope string
 			return errs.Named(errs.Exhausted, "MissingContentLength", "an aws-chunked body needs %s", headerDecodedLength)
 		}
 		trailers := splitTrailers(r.Header.Get("X-Amz-Trailer"))
+		if value == streamingSignedTrailer && len(trailers) == 0 {
+			return errs.Named(errs.Invalid, "InvalidRequest", "a payload with trailers needs the header X-Amz-Trailer")
+		}
 		s.Body, s.Length = newChunkReader(r.Body, value != streamingUnsignedTrail, trailers, n, key, scope, c.dateText, c.signature), n
 		return nil
 	case streamingEvents:
@@ -256,7 +279,7 @@ func (s *Signed) payload(r *http.Request, value string, key []byte, scope string
 	if err != nil || len(sum) != 32 {
 		return errs.Named(errs.Invalid, "InvalidArgument", "%s is neither a SHA-256 nor a known literal", headerContentSHA256)
 	}
-	s.Body = newHashReader(r.Body, sum)
+	s.Body = newHashReader(r.Body, sum, r.ContentLength)
 	return nil
 }
 
