@@ -120,7 +120,7 @@ func (s *Service) storeEvent(tx record.Tx, detailType string, d *datastore) erro
 // registerStoreJobs tells the job engine how a store comes to be and how it goes.
 func (s *Service) registerStoreJobs() {
 	s.cfg.Jobs.Register(job.Kind{Name: "healthlake.create", Concurrency: 2, Run: s.create, Failed: s.createFailed})
-	s.cfg.Jobs.Register(job.Kind{Name: "healthlake.delete", Concurrency: 2, Run: s.destroy})
+	s.cfg.Jobs.Register(job.Kind{Name: "healthlake.delete", Concurrency: 2, MaxAttempts: 1000, Run: s.destroy})
 }
 
 func (s *Service) create(ctx context.Context, r job.Run) error {

@@ -231,5 +231,6 @@ func (q *request) capabilities() error {
 		URL: q.base, Software: "Galen", Version: q.cfg.Version, Date: q.started,
 		Interactions:       []string{"read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type"},
 		SystemInteractions: []string{"transaction", "batch", "history-system"},
+		Operations:         map[string][]string{"": {"validate"}, "Patient": {"everything"}},
 	}))
 }

@@ -9,10 +9,10 @@ import (
 type Capability struct {
 	URL, Software, Version string
 	Date                   time.Time
-	Resources              []string // nil = all of R4
-	Interactions           []string // of every resource: "read", "vread", …
-	SystemInteractions     []string // "transaction", "batch", …
-	WithoutParam           func(resourceType string, p *Param) bool
+	Resources              []string            // nil = all of R4
+	Interactions           []string            // of every resource: "read", "vread", …
+	SystemInteractions     []string            // "transaction", "batch", …
+	Operations             map[string][]string // resource type → its operations, without the $; "" = of every type
 	SMART                  *SMARTEndpoints
 }
 
@@ -20,6 +20,12 @@ type Capability struct {
 type SMARTEndpoints struct{ Authorize, Token string }
 
 type object = map[string]any
+
+// operationDefinitions are where R4 defines the operations that a Capability may name.
+var operationDefinitions = map[string]string{
+	"validate":   "http://hl7.org/fhir/OperationDefinition/Resource-validate",
+	"everything": "http://hl7.org/fhir/OperationDefinition/Patient-everything",
+}
 
 // CapabilityStatement writes the statement of a server (R4 http "capabilities").
 func CapabilityStatement(c Capability) []byte {
@@ -39,19 +45,26 @@ func CapabilityStatement(c Capability) []byte {
 		var params []object
 		include := []string{"*"}
 		for _, p := range Params(t) {
-			if c.WithoutParam != nil && c.WithoutParam(t, p) {
-				continue
-			}
 			params = append(params, object{"name": p.Code, "type": string(p.Type)})
 			if p.Type == ReferenceParam {
 				include = append(include, t+":"+p.Code)
 			}
 		}
-		resources = append(resources, object{
+		var operations []object
+		for _, list := range [][]string{c.Operations[""], c.Operations[t]} {
+			for _, op := range list {
+				operations = append(operations, object{"name": op, "definition": operationDefinitions[op]})
+			}
+		}
+		r := object{
 			"type": t, "interaction": codes(c.Interactions), "versioning": "versioned-update", "readHistory": true, "updateCreate": true,
 			"conditionalCreate": true, "conditionalRead": "full-support", "conditionalUpdate": true, "conditionalDelete": "single",
 			"referencePolicy": []string{"literal", "logical", "local"}, "searchInclude": include, "searchParam": params,
-		})
+		}
+		if operations != nil {
+			r["operation"] = operations
+		}
+		resources = append(resources, r)
 	}
 	rest := object{"mode": "server", "resource": resources, "interaction": codes(c.SystemInteractions)}
 	if c.SMART != nil {

@@ -267,7 +267,7 @@ func TestBundlesAndStatementsAreFHIR(t *testing.T) {
 	for name, body := range map[string][]byte{
 		"bundle":     out.Bytes(),
 		"outcome":    fhir.Outcome(fhir.Issue{Severity: "error", Code: "invalid", Diagnostics: "a \"b\"", Expression: "Patient.name"}),
-		"statement":  fhir.CapabilityStatement(fhir.Capability{URL: "http://h", Software: "Galen", Version: "1", Date: at, Interactions: []string{"read"}, SystemInteractions: []string{"batch"}, SMART: &fhir.SMARTEndpoints{Authorize: "http://h/a", Token: "http://h/t"}}),
+		"statement":  fhir.CapabilityStatement(fhir.Capability{URL: "http://h", Software: "Galen", Version: "1", Date: at, Interactions: []string{"read"}, SystemInteractions: []string{"batch"}, Operations: map[string][]string{"": {"validate"}}, SMART: &fhir.SMARTEndpoints{Authorize: "http://h/a", Token: "http://h/t"}}),
 		"subset":     fhir.Subset(nil, parse(t, `{"resourceType":"Patient","id":"a","meta":{"versionId":"1","tag":[{"code":"x"}]},"active":true,"birthDate":"2020"}`), 0, func(e string) bool { return e == "active" }),
 		"no outcome": fhir.Outcome(),
 	} {
