@@ -48,7 +48,7 @@ type Operation struct {
 	Unsigned   bool // the payload may go unsigned
 	Streams    bool // has an event stream
 	In, Out    reflect.Type
-	Call       func(ctx context.Context, service, input any, stream RawStream) (any, error)
+	Call       func(ctx context.Context, service, input any, stream RawStream) (any, error) // the output is nil when the operation streams
 }
 
 // Kind of a shape.
@@ -146,15 +146,21 @@ type Invoker interface {
 	Invoke(ctx context.Context, op *Operation, in, out any) error
 }
 
-// RawStream carries the events of an operation as shapes' Go values: pointers to the generated union types.
+// RawStream carries the events of an operation as shapes' Go values: pointers to the generated output and union types.
 type RawStream interface {
+	OpenStream(out any) error
 	RecvEvent(into any) error
 	SendEvent(event any) error
 }
 
-// Stream is the typed view of an event stream: In is what the caller sends, Out what it gets.
-type Stream[In, Out any] interface {
-	// Recv returns the caller's next event; io.EOF after its last.
+// Stream is the typed view of an event stream: In is what the caller sends, Out what it gets, Output what it gets first. Receiving and sending may go on at the
+// same time, each from one goroutine. The operation's method ends the stream by returning; an error that it returns after Open reaches the caller as an
+// exception event.
+type Stream[In, Out, Output any] interface {
+	// Open answers with what goes before the first event: headers, or the initial response. Without it the first Send opens with an empty output, and an
+	// error that the method returns is an ordinary one.
+	Open(*Output) error
+	// Recv returns the caller's next event; io.EOF after its last, io.ErrUnexpectedEOF when it broke off.
 	Recv() (*In, error)
 	Send(*Out) error
 }
@@ -163,11 +169,15 @@ type Stream[In, Out any] interface {
 type None struct{}
 
 // TypedStream gives a raw stream its types.
-func TypedStream[In, Out any](raw RawStream) Stream[In, Out] { return typed[In, Out]{raw} }
+func TypedStream[In, Out, Output any](raw RawStream) Stream[In, Out, Output] {
+	return typed[In, Out, Output]{raw}
+}
 
-type typed[In, Out any] struct{ raw RawStream }
+type typed[In, Out, Output any] struct{ raw RawStream }
 
-func (t typed[In, Out]) Recv() (*In, error) {
+func (t typed[In, Out, Output]) Open(out *Output) error { return t.raw.OpenStream(out) }
+
+func (t typed[In, Out, Output]) Recv() (*In, error) {
 	v := new(In)
 	if err := t.raw.RecvEvent(v); err != nil {
 		return nil, err
@@ -175,7 +185,7 @@ func (t typed[In, Out]) Recv() (*In, error) {
 	return v, nil
 }
 
-func (t typed[In, Out]) Send(v *Out) error { return t.raw.SendEvent(v) }
+func (t typed[In, Out, Output]) Send(v *Out) error { return t.raw.SendEvent(v) }
 
 // Ptr returns a pointer to v, for optional numbers and booleans.
 func Ptr[T any](v T) *T { return &v }

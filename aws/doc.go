@@ -7,6 +7,6 @@
 // boolean a pointer unless required, a timestamp a time.Time (zero = absent), a blob a []byte, a streaming blob an io.Reader in and an io.ReadCloser out, a
 // list a slice, a map a map, a structure member a pointer, a union a struct with exactly one member set, a document a json.RawMessage.
 //
-// An operation with an event stream takes a Stream beside its input: Recv yields the caller's events until io.EOF, Send answers. Its Output holds what goes
-// out before the first event (headers, or the initial response).
+// An operation with an event stream takes a Stream beside its input: Open answers what goes out before the first event (headers, or the initial response), Recv
+// yields the caller's events until io.EOF, Send answers events, and returning ends the stream.
 package aws

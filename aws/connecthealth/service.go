@@ -32,7 +32,7 @@ type Service interface {
 	ListSubscriptions(ctx context.Context, in *ListSubscriptionsInput) (*ListSubscriptionsOutput, error)
 	ListTagsForResource(ctx context.Context, in *ListTagsForResourceInput) (*ListTagsForResourceOutput, error)
 	StartMedicalCodingJob(ctx context.Context, in *StartMedicalCodingJobInput) (*StartMedicalCodingJobOutput, error)
-	StartMedicalScribeListeningSession(ctx context.Context, in *StartMedicalScribeListeningSessionInput, stream aws.Stream[MedicalScribeInputStream, MedicalScribeOutputStream]) (*StartMedicalScribeListeningSessionOutput, error)
+	StartMedicalScribeListeningSession(ctx context.Context, in *StartMedicalScribeListeningSessionInput, stream aws.Stream[MedicalScribeInputStream, MedicalScribeOutputStream, StartMedicalScribeListeningSessionOutput]) error
 	StartPatientInsightsJob(ctx context.Context, in *StartPatientInsightsJobInput) (*StartPatientInsightsJobOutput, error)
 	SubmitFeedback(ctx context.Context, in *SubmitFeedbackInput) (*SubmitFeedbackOutput, error)
 	TagResource(ctx context.Context, in *TagResourceInput) (*TagResourceOutput, error)
@@ -139,8 +139,8 @@ func (Unimplemented) StartMedicalCodingJob(context.Context, *StartMedicalCodingJ
 }
 
 // StartMedicalScribeListeningSession is not implemented.
-func (Unimplemented) StartMedicalScribeListeningSession(context.Context, *StartMedicalScribeListeningSessionInput, aws.Stream[MedicalScribeInputStream, MedicalScribeOutputStream]) (*StartMedicalScribeListeningSessionOutput, error) {
-	return nil, unimplemented("StartMedicalScribeListeningSession")
+func (Unimplemented) StartMedicalScribeListeningSession(context.Context, *StartMedicalScribeListeningSessionInput, aws.Stream[MedicalScribeInputStream, MedicalScribeOutputStream, StartMedicalScribeListeningSessionOutput]) error {
+	return unimplemented("StartMedicalScribeListeningSession")
 }
 
 // StartPatientInsightsJob is not implemented.
@@ -334,8 +334,8 @@ func (c *Client) StartMedicalCodingJob(ctx context.Context, in *StartMedicalCodi
 }
 
 // StartMedicalScribeListeningSession needs a stream, which an invoker does not carry.
-func (c *Client) StartMedicalScribeListeningSession(context.Context, *StartMedicalScribeListeningSessionInput, aws.Stream[MedicalScribeInputStream, MedicalScribeOutputStream]) (*StartMedicalScribeListeningSessionOutput, error) {
-	return nil, errs.New(errs.Unsupported, "the client does not carry event streams")
+func (c *Client) StartMedicalScribeListeningSession(context.Context, *StartMedicalScribeListeningSessionInput, aws.Stream[MedicalScribeInputStream, MedicalScribeOutputStream, StartMedicalScribeListeningSessionOutput]) error {
+	return errs.New(errs.Unsupported, "the client does not carry event streams")
 }
 
 // StartPatientInsightsJob calls the operation.
@@ -431,7 +431,7 @@ var Contract = aws.Load(model.Files, "connecthealth.json", "connecthealth", map[
 		return s.(Service).StartMedicalCodingJob(ctx, in.(*StartMedicalCodingJobInput))
 	}},
 	"StartMedicalScribeListeningSession": {In: reflect.TypeFor[StartMedicalScribeListeningSessionInput](), Out: reflect.TypeFor[StartMedicalScribeListeningSessionOutput](), Call: func(ctx context.Context, s, in any, stream aws.RawStream) (any, error) {
-		return s.(Service).StartMedicalScribeListeningSession(ctx, in.(*StartMedicalScribeListeningSessionInput), aws.TypedStream[MedicalScribeInputStream, MedicalScribeOutputStream](stream))
+		return nil, s.(Service).StartMedicalScribeListeningSession(ctx, in.(*StartMedicalScribeListeningSessionInput), aws.TypedStream[MedicalScribeInputStream, MedicalScribeOutputStream, StartMedicalScribeListeningSessionOutput](stream))
 	}},
 	"StartPatientInsightsJob": {In: reflect.TypeFor[StartPatientInsightsJobInput](), Out: reflect.TypeFor[StartPatientInsightsJobOutput](), Call: func(ctx context.Context, s, in any, _ aws.RawStream) (any, error) {
 		return s.(Service).StartPatientInsightsJob(ctx, in.(*StartPatientInsightsJobInput))

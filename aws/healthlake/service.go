@@ -39,7 +39,7 @@ type Service interface {
 	UntagResource(ctx context.Context, in *UntagResourceInput) (*UntagResourceOutput, error)
 	UpdateDataTransformationProfile(ctx context.Context, in *UpdateDataTransformationProfileInput) (*UpdateDataTransformationProfileOutput, error)
 	UpdateFHIRDatastore(ctx context.Context, in *UpdateFHIRDatastoreInput) (*UpdateFHIRDatastoreOutput, error)
-	UpdateProfileWithAgent(ctx context.Context, in *UpdateProfileWithAgentInput, stream aws.Stream[aws.None, AgentOutputMessageStream]) (*UpdateProfileWithAgentOutput, error)
+	UpdateProfileWithAgent(ctx context.Context, in *UpdateProfileWithAgentInput, stream aws.Stream[aws.None, AgentOutputMessageStream, UpdateProfileWithAgentOutput]) error
 }
 
 // Unimplemented answers every operation with the documented not-implemented error; a service embeds it and offers what it has.
@@ -177,8 +177,8 @@ func (Unimplemented) UpdateFHIRDatastore(context.Context, *UpdateFHIRDatastoreIn
 }
 
 // UpdateProfileWithAgent is not implemented.
-func (Unimplemented) UpdateProfileWithAgent(context.Context, *UpdateProfileWithAgentInput, aws.Stream[aws.None, AgentOutputMessageStream]) (*UpdateProfileWithAgentOutput, error) {
-	return nil, unimplemented("UpdateProfileWithAgent")
+func (Unimplemented) UpdateProfileWithAgent(context.Context, *UpdateProfileWithAgentInput, aws.Stream[aws.None, AgentOutputMessageStream, UpdateProfileWithAgentOutput]) error {
+	return unimplemented("UpdateProfileWithAgent")
 }
 
 // Client calls the operations through an invoker: over HTTP or in the process.
@@ -415,8 +415,8 @@ func (c *Client) UpdateFHIRDatastore(ctx context.Context, in *UpdateFHIRDatastor
 }
 
 // UpdateProfileWithAgent needs a stream, which an invoker does not carry.
-func (c *Client) UpdateProfileWithAgent(context.Context, *UpdateProfileWithAgentInput, aws.Stream[aws.None, AgentOutputMessageStream]) (*UpdateProfileWithAgentOutput, error) {
-	return nil, errs.New(errs.Unsupported, "the client does not carry event streams")
+func (c *Client) UpdateProfileWithAgent(context.Context, *UpdateProfileWithAgentInput, aws.Stream[aws.None, AgentOutputMessageStream, UpdateProfileWithAgentOutput]) error {
+	return errs.New(errs.Unsupported, "the client does not carry event streams")
 }
 
 // Contract is the contract with its Go types.
@@ -497,6 +497,6 @@ var Contract = aws.Load(model.Files, "healthlake.json", "healthlake", map[string
 		return s.(Service).UpdateFHIRDatastore(ctx, in.(*UpdateFHIRDatastoreInput))
 	}},
 	"UpdateProfileWithAgent": {In: reflect.TypeFor[UpdateProfileWithAgentInput](), Out: reflect.TypeFor[UpdateProfileWithAgentOutput](), Call: func(ctx context.Context, s, in any, stream aws.RawStream) (any, error) {
-		return s.(Service).UpdateProfileWithAgent(ctx, in.(*UpdateProfileWithAgentInput), aws.TypedStream[aws.None, AgentOutputMessageStream](stream))
+		return nil, s.(Service).UpdateProfileWithAgent(ctx, in.(*UpdateProfileWithAgentInput), aws.TypedStream[aws.None, AgentOutputMessageStream, UpdateProfileWithAgentOutput](stream))
 	}},
 })
