@@ -87,3 +87,23 @@ func BenchmarkListPage(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkListFolders(b *testing.B) {
+	w := open(b)
+	w.bucket("bench")
+	var wg sync.WaitGroup
+	for g := range 32 {
+		wg.Go(func() {
+			for i := g; i < 20_000; i += 32 {
+				w.put("bench", fmt.Sprintf("folder %03d/%03d", i/100, i%100), "")
+			}
+		})
+	}
+	wg.Wait()
+	for b.Loop() {
+		o, err := w.ListObjectsV2(root(), &api.ListObjectsV2Input{Bucket: "bench", Delimiter: "/"})
+		if err != nil || len(o.CommonPrefixes) != 200 {
+			b.Fatal(err)
+		}
+	}
+}

@@ -93,8 +93,11 @@ func (s *Service) page(ctx context.Context, l listing) (p page, err error) {
 			return err
 		}
 		n := newNames(ctx, v, objects.Name, l.bucket, l.prefix)
-		n.limit = min(batch, l.most+1)
+		n.most = min(batch, l.most+1)
 		l.start(n)
+		if l.delimiter == "" { // no common prefixes: nothing to seek past
+			n.limit = batch
+		}
 		for l.most > 0 {
 			h, err := n.next()
 			if h == nil || err != nil {

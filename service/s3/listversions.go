@@ -72,8 +72,8 @@ func (s *Service) ListObjectVersions(ctx context.Context, in *api.ListObjectVers
 
 func (s *Service) versionPage(ctx context.Context, v record.View, b *bucket, l listing, versionMarker string, out *api.ListObjectVersionsOutput) error {
 	cur, oth := newNames(ctx, v, objects.Name, l.bucket, l.prefix), newNames(ctx, v, versions.Name, l.bucket, l.prefix)
-	cur.limit = min(batch, l.most+1)
-	oth.limit = cur.limit
+	cur.most = min(batch, l.most+1)
+	oth.most = cur.most
 	h := newHistory(cur, oth)
 	skipping := versionMarker != ""
 	switch {

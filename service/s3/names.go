@@ -9,8 +9,12 @@ import (
 // Everything below a bucket is indexed by "name": the bucket, "/", the object's key (and for versions and uploads more). Bucket names have no
 // slash, so a bucket's entries lie together, in the byte order of the keys, which is S3's order.
 
-// batch is how many records one query reads.
-const batch = 1000
+// A query reads most records at once; after a seek, few at first and then twice as many each time, since who seeks once (past a common prefix) may
+// seek again at once.
+const (
+	batch = 1000
+	few   = 4
+)
 
 // names walks the records of one kind and bucket in the order of their names.
 type names struct {
@@ -21,7 +25,8 @@ type names struct {
 	low    string // key
 	open   bool   // low itself is not wanted
 	high   string // of the whole name; "" = to the end of the index
-	limit  int
+	most   int    // records that one query reads
+	limit  int    // records that the next one reads
 	hits   []record.Version
 	cursor record.Cursor
 	where  record.Expr
@@ -30,7 +35,7 @@ type names struct {
 
 // newNames starts at the first key with a prefix.
 func newNames(ctx context.Context, v record.View, kind, bucket, prefix string) *names {
-	return &names{ctx: ctx, view: v, kind: kind, bucket: bucket, low: prefix, high: successor(bucket + "/" + prefix), limit: batch}
+	return &names{ctx: ctx, view: v, kind: kind, bucket: bucket, low: prefix, high: successor(bucket + "/" + prefix), most: batch, limit: batch}
 }
 
 // seek goes on at the first name from low, or after it.
@@ -38,6 +43,7 @@ func (n *names) seek(low string, open bool) {
 	if low < n.low {
 		return
 	}
+	n.limit = few
 	n.low, n.open, n.hits, n.cursor, n.where, n.done = low, open, nil, "", nil, false
 }
 
@@ -50,11 +56,12 @@ func (n *names) next() (*record.Version, error) {
 		if n.where == nil {
 			n.where = record.Range{Index: "name", Low: record.String(n.bucket + "/" + n.low), LowOpen: n.open, High: record.String(n.high), HighOpen: true}
 		}
-		p, err := n.view.Query(n.ctx, record.Query{Kind: n.kind, Where: n.where, Order: []record.Order{{Index: "name"}}, After: n.cursor, Limit: n.limit})
+		p, err := n.view.Query(n.ctx, record.Query{Kind: n.kind, Where: n.where, Order: []record.Order{{Index: "name"}}, After: n.cursor, Limit: min(n.limit, n.most)})
 		if err != nil {
 			return nil, err
 		}
 		n.hits, n.cursor, n.done = p.Hits, p.Next, p.Next == ""
+		n.limit = min(2*n.limit, batch)
 	}
 	h := &n.hits[0]
 	n.hits = n.hits[1:]

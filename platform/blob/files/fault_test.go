@@ -6,13 +6,13 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
-
-	"os"
 
 	"github.com/galen-health/galen/platform/blob"
 	"github.com/galen-health/galen/platform/blob/blobtest"
@@ -51,7 +51,7 @@ func all(s *files.Store, id blob.ID) ([]byte, error) {
 	return io.ReadAll(rc)
 }
 
-// A power cut at any moment: what was acknowledged is whole, everything else is whole or absent.
+// A power cut at any moment: what was acknowledged is whole, everything else is whole or absent. GALEN_TEST_CRASHES sets the number of moments (200).
 func TestPowerCut(t *testing.T) {
 	r := ring(t)
 	m := disktest.NewMem()
@@ -83,7 +83,11 @@ func TestPowerCut(t *testing.T) {
 		}
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
-	for i := range 40 {
+	rounds := 40
+	if n, err := strconv.Atoi(os.Getenv("GALEN_TEST_CRASHES")); err == nil {
+		rounds = n / 5
+	}
+	for i := range rounds {
 		want := blobtest.Bytes(uint64(i), rng.IntN(70_000))
 		tried[string(want)] = true
 		w, err := s.Create(t.Context(), key.Ref{})
@@ -104,7 +108,7 @@ func TestPowerCut(t *testing.T) {
 		for _, percent := range []int{0, 50, 100} {
 			crash(percent, rng)
 		}
-		if i%5 == 4 {
+		if i%5 == 4 || len(acked) > 20 {
 			for id := range acked {
 				if err := s.Delete(t.Context(), id); err != nil {
 					t.Fatal(err)
