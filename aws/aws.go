@@ -160,7 +160,7 @@ type Stream[In, Out, Output any] interface {
 	// Open answers with what goes before the first event: headers, or the initial response. Without it the first Send opens with an empty output, and an
 	// error that the method returns is an ordinary one.
 	Open(*Output) error
-	// Recv returns the caller's next event; io.EOF after its last, io.ErrUnexpectedEOF when it broke off.
+	// Recv returns the caller's next event; io.EOF after its last, an error that is io.ErrUnexpectedEOF when it broke off.
 	Recv() (*In, error)
 	Send(*Out) error
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/galen-health/galen/aws"
+	"github.com/galen-health/galen/aws/wire"
 	"github.com/galen-health/galen/platform/audit"
 	"github.com/galen-health/galen/platform/call"
 	"github.com/galen-health/galen/platform/errs"
@@ -25,6 +26,9 @@ func (l *Local) Invoke(ctx context.Context, op *aws.Operation, in, out any) erro
 	if l.edge == nil {
 		return errs.New(errs.Unavailable, "the server is still starting")
 	}
+	if op.Streams {
+		return errs.New(errs.Unsupported, "an event stream needs a connection: call %s over HTTP", op.Name)
+	}
 	c := call.From(ctx)
 	id := c.RequestID
 	if id == "" {
@@ -33,7 +37,7 @@ func (l *Local) Invoke(ctx context.Context, op *aws.Operation, in, out any) erro
 	v := &visit{e: l.edge, w: &writer{}, id: id, service: op.Service, proto: op.Service.Protocols[0], op: op.Name}
 	v.entry = audit.Entry{Time: l.edge.cfg.Now().UTC().Truncate(time.Microsecond), RequestID: id, UserAgent: c.UserAgent, Via: c.Via, Region: l.edge.cfg.Region, Account: l.edge.cfg.Account,
 		Source: op.Service.Signing + ".amazonaws.com", Name: op.Name, ReadOnly: op.ReadOnly, Principal: c.Principal.ARN, Kind: string(c.Principal.Kind), AccessKeyID: c.Principal.AccessKeyID}
-	got, err := v.perform(ctx, op, func() (any, error) { return in, nil })
+	got, err := v.perform(ctx, op, func() (any, error) { return in, wire.Validate(op, in) }, nil)
 	if err != nil {
 		e := errs.As(err)
 		name, _ := v.failure(e)

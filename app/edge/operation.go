@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/galen-health/galen/aws"
+	"github.com/galen-health/galen/aws/route"
 	"github.com/galen-health/galen/aws/sigv4"
 	"github.com/galen-health/galen/aws/wire"
 	"github.com/galen-health/galen/platform/authz"
@@ -66,13 +67,18 @@ func (v *visit) serveOperation(signing string) {
 		v.fail(errs.Named(errs.NotFound, "UnknownOperationException", "there is no operation at this address"))
 		return
 	}
-	out, err := v.perform(ctx, m.Op, func() (any, error) {
+	decode := func() (any, error) {
 		body, err := inflate(v.r.Header, signed.Body)
 		if err != nil {
 			return nil, err
 		}
 		return wire.Decode(&wire.Request{Op: m.Op, Protocol: m.Protocol, Labels: m.Labels, Query: v.r.URL.Query(), Form: form, Header: v.r.Header, Body: body, Length: signed.Length})
-	})
+	}
+	if m.Op.Streams {
+		v.serveStream(ctx, m, signed, decode)
+		return
+	}
+	out, err := v.perform(ctx, m.Op, decode, nil)
 	if err != nil {
 		v.fail(err)
 		return
@@ -92,13 +98,38 @@ func (v *visit) serveOperation(signing string) {
 	}
 }
 
+// serveStream performs an operation whose caller and answer are streams of events. The audit entry is written before the answer begins; a failure after that
+// reaches the caller as an exception event.
+func (v *visit) serveStream(ctx context.Context, m *route.Match, signed *sigv4.Signed, decode func() (any, error)) {
+	stream, err := wire.NewStream(v.w, m.Op, m.Protocol, signed.Body, signed.Chain, v.e.cfg.Now, func() error { return v.record(ctx, "") })
+	if err == nil {
+		if _, err = v.perform(ctx, m.Op, decode, stream); err == nil {
+			err = stream.Close()
+		}
+	}
+	if err == nil {
+		return
+	}
+	if stream == nil || !stream.Opened() {
+		v.fail(err)
+		return
+	}
+	e := errs.As(err)
+	v.note(e)
+	name, _ := v.failure(e)
+	if err := stream.Fail(name, e.Message); err != nil {
+		v.e.cfg.Log.Warn("an answer broke off", "requestId", v.id, "operation", v.op, "code", errs.CodeOf(err).String())
+		panic(http.ErrAbortHandler) // the caller must not take half an answer for a whole one
+	}
+}
+
 // headWriter keeps the headers of an answer to HEAD as the operation set them, Content-Length included, and drops the body.
 type headWriter struct{ *writer }
 
 func (w headWriter) Write(b []byte) (int, error) { return len(b), nil }
 
 // perform is the part of the road that in-process calls share: gate, decode, authorise, the method.
-func (v *visit) perform(ctx context.Context, op *aws.Operation, decode func() (any, error)) (any, error) {
+func (v *visit) perform(ctx context.Context, op *aws.Operation, decode func() (any, error), stream aws.RawStream) (any, error) {
 	reg, ok := v.e.services[op.Service]
 	if !ok || reg.Disabled {
 		return nil, errs.Named(errs.Unsupported, "UnknownOperationException", "the service %s does not run on this server: start it with --services", op.Service.Signing)
@@ -115,8 +146,8 @@ func (v *visit) perform(ctx context.Context, op *aws.Operation, decode func() (a
 	if err := v.authorise(ctx, reg, op, in); err != nil {
 		return nil, err
 	}
-	out, err := op.Call(ctx, reg.Service, in, nil)
-	if err == nil && (out == nil || reflect.ValueOf(out).IsNil()) {
+	out, err := op.Call(ctx, reg.Service, in, stream)
+	if err == nil && !op.Streams && (out == nil || reflect.ValueOf(out).IsNil()) {
 		err = errs.New(errs.Internal, "the operation answered nothing")
 	}
 	return out, err

@@ -48,6 +48,9 @@ func TestRoundTrip(t *testing.T) {
 func roundTripInput(table *route.Table, op *aws.Operation, p aws.Protocol, gen *synth) error {
 	in := reflect.New(op.In)
 	gen.fill(op.Input, in.Elem(), 0)
+	if err := Validate(op, in.Interface()); err != nil {
+		return fmt.Errorf("valid input in the process: %w", err)
+	}
 	req, err := EncodeRequest("http://host.example", op, p, in.Interface())
 	if err != nil {
 		return err

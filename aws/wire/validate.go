@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"reflect"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -52,6 +53,71 @@ func (d *decoder) err() error {
 		fmt.Fprintf(&b, "Value at '%s' failed to satisfy constraint: %s", p.path, p.text)
 	}
 	return errs.Named(errs.Invalid, ErrInvalidInput, "%s", b.String())
+}
+
+// Validate holds an input that did not come over the wire to the contract's constraints, as Decode does for one that did. An empty string or list is absent.
+func Validate(op *aws.Operation, in any) error {
+	d := &decoder{}
+	d.check(&aws.Member{Shape: op.Input}, reflect.ValueOf(in), "")
+	return d.err()
+}
+
+func (d *decoder) check(m *aws.Member, v reflect.Value, path string) {
+	if m.Shape.EventStream || m.Location == "statusCode" {
+		return
+	}
+	if v.IsZero() && v.Kind() != reflect.Int32 && v.Kind() != reflect.Int64 && v.Kind() != reflect.Float32 && v.Kind() != reflect.Float64 && v.Kind() != reflect.Bool && v.Kind() != reflect.Struct {
+		if m.Required {
+			d.missing(path)
+		}
+		return
+	}
+	v = reflect.Indirect(v)
+	sh := m.Shape
+	switch sh.Kind {
+	case aws.Structure:
+		if sh.Document {
+			return
+		}
+		set := 0
+		for _, x := range sh.Members {
+			f := v.FieldByName(x.Field)
+			if !x.Shape.EventStream && !f.IsZero() {
+				set++
+			}
+			if !x.Shape.EventStream {
+				d.check(x, f, join(path, x.Name))
+			}
+		}
+		if sh.Union && set != 1 {
+			d.add(path, "Member must have exactly one of its union's members set")
+		}
+	case aws.List:
+		d.size(sh, v.Len(), path)
+		for i := range v.Len() {
+			d.check(sh.Elem, v.Index(i), path+"."+strconv.Itoa(i+1)+".member")
+		}
+	case aws.Map:
+		d.size(sh, v.Len(), path)
+		for _, k := range v.MapKeys() {
+			d.text(sh.Key.Shape, k.String(), path+".key")
+			d.check(sh.Value, v.MapIndex(k), join(path, k.String()))
+		}
+	case aws.Blob:
+		if !isStream(v) {
+			d.size(sh, v.Len(), path)
+		}
+	case aws.String:
+		d.text(sh, v.String(), path)
+	case aws.Integer, aws.Long:
+		d.number(sh, float64(v.Int()), path)
+	case aws.Float, aws.Double:
+		d.number(sh, v.Float(), path)
+	case aws.Timestamp:
+		if m.Required && v.IsZero() {
+			d.missing(path)
+		}
+	}
 }
 
 // size checks the length of a list, map or blob.
