@@ -16,6 +16,7 @@ import (
 
 	"github.com/galen-health/galen/app/catalogue"
 	"github.com/galen-health/galen/app/edge"
+	"github.com/galen-health/galen/platform/authz"
 	"github.com/galen-health/galen/platform/errs"
 )
 
@@ -71,7 +72,11 @@ func New(ctx context.Context, cfg Config, version string, log *slog.Logger) (a *
 		return nil, err
 	}
 	a.services = set.registrations
-	a.edge, err = edge.New(edge.Config{Registrations: set.registrations, Routes: set.routes, Directory: a.engines.directory, Authorizer: a.engines.authorizer, Audit: a.engines.audit,
+	directory := &inside{Directory: a.engines.directory, account: cfg.Account, keys: map[string]authz.Credential{}}
+	if err := openLinker(&a.cfg, a.engines, local, directory); err != nil {
+		return nil, err
+	}
+	a.edge, err = edge.New(edge.Config{Registrations: set.registrations, Routes: set.routes, Directory: directory, Authorizer: a.engines.authorizer, Audit: a.engines.audit,
 		Account: cfg.Account, Region: cfg.Region, Hosts: []string{"localhost", "localhost.localstack.cloud"}, Gate: a.gate, Metrics: edge.NewMetrics(registry), Log: log})
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 var version = "dev"
 
 type cli struct {
+	Demo      demoCmd      `cmd:"" help:"Synthesise a cohort, ingest it and show what to look at; serves on until interrupted."`
 	Ingest    ingestCmd    `cmd:"" help:"Take a mixed folder into a running server, each file to the service that owns it."`
 	Serve     serveCmd     `cmd:"" help:"Run the server: every service behind one address."`
 	Route     routeCmd     `cmd:"" help:"Say for any file which service owns it, by content alone."`
