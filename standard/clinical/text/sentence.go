@@ -24,7 +24,7 @@ func ends(s string, toks []Token, i int) bool {
 	t, next := toks[i], toks[i+1]
 	gap := s[t.End:next.Begin]
 	lines := strings.Count(gap, "\n")
-	if lines > 1 {
+	if lines > 1 || lines == 0 && strings.Contains(gap, "    ") { // four spaces stand for a line end in flattened reports
 		return true
 	}
 	if lines == 1 && (t.Lower == ":" || t.Lower == "," || t.Lower == ".") {
