@@ -146,6 +146,9 @@ func hasConditionalReference(d *tape.Doc) bool {
 	return false
 }
 
+// maxIssues bounds what is reported of one Bundle.
+const maxIssues = 50
+
 // prepareAll rewrites the references between entries, checks every resource and makes it ready to write.
 func prepareAll(tx record.Tx, d *tape.Doc, writes []*operation, lvl level) error {
 	ids := make(map[string]string, len(writes))
@@ -186,14 +189,16 @@ func prepareAll(tx record.Tx, d *tape.Doc, writes []*operation, lvl level) error
 		var issues fhir.Issues
 		switch {
 		case errors.As(err, &issues):
-			all = append(all, atEntry(issues, op.index).(fhir.Issues)...)
+			if all = append(all, atEntry(issues, op.index).(fhir.Issues)...); len(all) >= maxIssues {
+				return all[:maxIssues]
+			}
 		case err != nil:
 			return atEntry(err, op.index)
 		}
 		op.made = p
 	}
 	if len(all) > 0 {
-		return all[:min(len(all), 50)]
+		return all
 	}
 	return nil
 }

@@ -187,6 +187,7 @@ func TestWrongInputIsAnsweredWithAnOutcome(t *testing.T) {
 		{404, "PUT", "/Patient", peter, "not-found ", nil},
 		{501, "PATCH", "/Patient/1", `[]`, "not-supported ", nil},
 		{415, "POST", "/Patient", `<Patient xmlns="http://hl7.org/fhir"/>`, "not-supported ", []string{"Content-Type: application/fhir+xml"}},
+		{415, "POST", "/Patient", peter, "not-supported ", []string{"Content-Encoding: gzip"}},
 		{406, "GET", "/Patient/1", "", "not-supported ", []string{"Accept: application/fhir+xml"}},
 		{406, "GET", "/Patient?_format=xml", "", "not-supported ", nil},
 		{400, "GET", "/Patient?nome=x", "", "not-supported http.nome", nil},

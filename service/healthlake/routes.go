@@ -172,6 +172,9 @@ func (q *request) body(limit int64) ([]byte, error) {
 			return nil, errs.New(errs.UnsupportedMedia, "Content-Type: resources are taken as %s only", fhirJSON)
 		}
 	}
+	if enc := q.r.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
+		return nil, errs.New(errs.UnsupportedMedia, "Content-Encoding: bodies are taken as they are, not compressed")
+	}
 	return q.bytes(limit)
 }
 

@@ -164,6 +164,9 @@ func (c *Checker) object(i int, t *Type, lo, hi int) {
 }
 
 func (c *Checker) unknown(key string, t *Type) {
+	if len(c.issues) >= c.Limits.Issues {
+		return // nothing more is reported, so nothing more is looked for
+	}
 	for name := range t.elems {
 		if strings.EqualFold(name, key) {
 			c.fail("structure", "no such element; names are case-sensitive, "+name+" is meant", name)
