@@ -111,7 +111,7 @@ func (s *Service) CopyObject(ctx context.Context, in *api.CopyObjectInput) (*api
 	}
 	o := whole(in.Bucket, in.Key, info, sum, attr)
 	if b, err = s.commit(ctx, o, cond, "CopyObject"); err != nil {
-		_ = s.blobs.Delete(context.WithoutCancel(ctx), info.ID) // if it stays, the sweep takes it: no record names it
+		s.drop(ctx, info.ID, err)
 		return nil, err
 	}
 	out := &api.CopyObjectOutput{CopyObjectResult: &api.CopyObjectResult{ETag: quote(o.ETag), LastModified: o.Modified}, VersionId: o.versionID(b), CopySourceVersionId: f.versionID(f.bucket)}

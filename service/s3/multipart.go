@@ -248,7 +248,7 @@ func (s *Service) storePart(ctx context.Context, u *upload, ref key.Ref, number 
 		return parts.Put(tx, id, p)
 	})
 	if err != nil {
-		_ = s.blobs.Delete(context.WithoutCancel(ctx), info.ID) // if it stays, the sweep takes it: no record names it
+		s.drop(ctx, info.ID, err)
 	}
 	return p, err
 }

@@ -11,6 +11,7 @@ import (
 
 	api "github.com/galen-health/galen/aws/s3"
 	"github.com/galen-health/galen/platform/blob"
+	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/key"
 	"github.com/galen-health/galen/platform/record"
 )
@@ -182,13 +183,22 @@ func (s *Service) PutObject(ctx context.Context, in *api.PutObjectInput) (*api.P
 	}
 	o := whole(in.Bucket, in.Key, info, sum, attr)
 	if b, err = s.commit(ctx, o, cond, "PutObject"); err != nil {
-		_ = s.blobs.Delete(context.WithoutCancel(ctx), info.ID) // if it stays, the sweep takes it: no record names it
+		s.drop(ctx, info.ID, err)
 		return nil, err
 	}
 	out := &api.PutObjectOutput{ETag: quote(o.ETag), VersionId: o.versionID(b)}
 	o.Encryption.say(out)
 	sum.say(out)
 	return out, nil
+}
+
+// drop deletes a body whose commit failed, when the error says for sure that no record names it: a condition that did not hold. After any other
+// error the batch may yet be found committed at the next start; then the record needs its body, and else the sweep takes it.
+func (s *Service) drop(ctx context.Context, id blob.ID, err error) {
+	switch errs.CodeOf(err) {
+	case errs.Precondition, errs.NotFound, errs.Conflict, errs.Invalid, errs.Unsupported:
+		_ = s.blobs.Delete(context.WithoutCancel(ctx), id) // if it stays, the sweep takes it
+	}
 }
 
 // whole is an object whose body is one blob.
