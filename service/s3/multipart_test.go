@@ -11,12 +11,9 @@ import (
 
 	"github.com/galen-health/galen/aws"
 	api "github.com/galen-health/galen/aws/s3"
-	"github.com/galen-health/galen/platform/blob"
 	"github.com/galen-health/galen/platform/blob/blobtest"
 	"github.com/galen-health/galen/platform/errs"
 )
-
-type blobID = blob.ID
 
 var farFuture = time.Now().Add(time.Hour)
 

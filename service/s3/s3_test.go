@@ -15,6 +15,7 @@ import (
 	"github.com/galen-health/galen/aws"
 	api "github.com/galen-health/galen/aws/s3"
 	"github.com/galen-health/galen/platform/authz"
+	"github.com/galen-health/galen/platform/blob"
 	"github.com/galen-health/galen/platform/blob/blobtest"
 	"github.com/galen-health/galen/platform/blob/files"
 	"github.com/galen-health/galen/platform/call"
@@ -398,6 +399,11 @@ func TestBadWritesLeaveNothing(t *testing.T) {
 	}
 }
 
+// nobody keeps nothing.
+type nobody struct{}
+
+func (nobody) Keeps(context.Context, blob.ID) (bool, error) { return false, nil }
+
 type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
@@ -431,7 +437,7 @@ func TestReplacedBodiesGo(t *testing.T) {
 	ok(t, err)
 	uploadParts(t, w, b, "m", false, 10)
 	upload(t, w, b, "n", 10)
-	swept, err := w.blobs.Sweep(context.Background(), time.Now().Add(time.Hour), func(id blobID) (bool, error) { return w.Keeps(context.Background(), id) })
+	swept, err := blob.Sweep(context.Background(), w.blobs, time.Now().Add(time.Hour), nobody{}, w)
 	if swept != 1 || err != nil {
 		t.Errorf("swept %d, %v", swept, err)
 	}

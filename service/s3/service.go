@@ -38,7 +38,10 @@ type Service struct {
 	uploadGates [64]sync.RWMutex
 }
 
-var _ api.Service = (*Service)(nil)
+var (
+	_ api.Service = (*Service)(nil)
+	_ blob.Keeper = (*Service)(nil)
+)
 
 // New opens the service.
 func New(ctx context.Context, cfg Config, records record.Store, blobs blob.Store, guard key.Guard, az authz.Authorizer) (*Service, error) {
