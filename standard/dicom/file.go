@@ -262,3 +262,6 @@ func guess(src source, at int64) layout {
 	}
 	return layout{big: b[0] == 0 && b[1] != 0}
 }
+
+// Fragment returns the bytes of a fragment of encapsulated pixel data.
+func (f *File) Fragment(s Span) ([]byte, error) { return f.src.bytes(s.Offset, s.Length) }

@@ -96,6 +96,8 @@ func (f *File) Frames() (*Frames, error) {
 	if err != nil {
 		return nil, err
 	}
+	own := *e // the data set may change while frames are read
+	e = &own
 	fr := &Frames{Image: m, Element: e, file: f}
 	if e.Fragments == nil {
 		need := m.FrameBytes() * int64(m.Frames)
