@@ -48,5 +48,6 @@ type Reader interface {
 type Filter struct {
 	Start, End                                                time.Time
 	ID, Name, Source, Principal, AccessKeyID, Resource, Error string
+	Username, ResourceType                                    string // see Entry.Username and ResourceType
 	ReadOnly                                                  *bool
 }

@@ -29,11 +29,20 @@ var entries = record.Kind[Entry]{
 		record.ByToken("source", func(e *Entry) string { return e.Source }),
 		record.ByToken("principal", func(e *Entry) string { return e.Principal }),
 		record.ByToken("key", func(e *Entry) string { return e.AccessKeyID }),
+		record.ByToken("username", func(e *Entry) string { return e.Username() }),
 		record.ByToken("error", func(e *Entry) string { return e.Error }),
 		record.ByToken("readonly", func(e *Entry) string { return fmt.Sprint(e.ReadOnly) }),
 		{Name: "resource", Values: func(e *Entry) (out []record.Value) {
 			for _, r := range e.Resources {
 				out = append(out, record.Token("", r))
+			}
+			return out
+		}},
+		{Name: "resourcetype", Values: func(e *Entry) (out []record.Value) {
+			for _, r := range e.Resources {
+				if t := ResourceType(r); t != "" {
+					out = append(out, record.Token("", t))
+				}
 			}
 			return out
 		}},
@@ -219,7 +228,8 @@ func (m *Merkle) Lookup(ctx context.Context, f Filter, after string, limit int) 
 
 func (f *Filter) expr() record.Expr {
 	var and record.And
-	for index, v := range map[string]string{"id": f.ID, "name": f.Name, "source": f.Source, "principal": f.Principal, "key": f.AccessKeyID, "resource": f.Resource, "error": f.Error} {
+	for index, v := range map[string]string{"id": f.ID, "name": f.Name, "source": f.Source, "principal": f.Principal, "key": f.AccessKeyID, "resource": f.Resource, "error": f.Error,
+		"username": f.Username, "resourcetype": f.ResourceType} {
 		if v != "" {
 			and = append(and, record.Match{Index: index, Value: record.Token("", v)})
 		}
