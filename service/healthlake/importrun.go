@@ -56,6 +56,9 @@ type line struct {
 	long   bool
 }
 
+// workers that store chunks: more than processors, since each waits for the disk at the end of its batch.
+func workers() int { return 2 * runtime.GOMAXPROCS(0) }
+
 func (s *Service) runImport(ctx context.Context, r job.Run) error {
 	j, err := s.changeImport(ctx, r.ID(), func(tx record.Tx, j *importJob) error {
 		if j.Status == api.JobStatusInProgress {
@@ -126,7 +129,7 @@ func (s *Service) importSegment(ctx, asRole context.Context, j *importJob, src *
 	work := make(chan *chunk)
 	var chunks []*chunk
 	var wg sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
+	for range workers() {
 		wg.Go(func() {
 			r := new(reader)
 			for c := range work {
