@@ -206,7 +206,7 @@ func greeted(toks []text.Token, i int) bool {
 func works(toks []text.Token, i int) bool {
 	for j := i - 1; j >= 0 && j >= i-4; j-- {
 		switch toks[j].Lower {
-		case "as", "retired", "occupation", "profession", "job", "works", "employed", "worked", "former":
+		case "as", "retired", "occupation", "profession", "job", "works", "employed", "worked", "former", "man", "woman", "lady", "gentleman":
 			return true
 		case ".", ";", "the", "see", "your":
 			return false
