@@ -17,6 +17,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/galen-health/galen/aws/client"
+	"github.com/galen-health/galen/aws/sigv4"
 )
 
 // Credentials of every server that this package starts.
@@ -266,4 +269,30 @@ func (b *buffer) String() string {
 func (b *buffer) tail(n int) string {
 	s := b.String()
 	return s[max(0, len(s)-n):]
+}
+
+// CPU is the processor time that the server process has used.
+func (s *Server) CPU() time.Duration {
+	s.t.Helper()
+	return ProcessCPU(s.t, s.cmd.Process.Pid)
+}
+
+// ProcessCPU is the processor time of a process of ours, from /proc (proc(5): utime and stime in ticks of 10 ms).
+func ProcessCPU(t testing.TB, pid int) time.Duration {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	var utime, stime int64
+	if _, err := fmt.Sscan(f[11]+" "+f[12], &utime, &stime); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(utime+stime) * 10 * time.Millisecond
+}
+
+// Client calls the server with root's credentials.
+func (s *Server) Client() *client.HTTP {
+	return &client.HTTP{Base: s.URL, Region: Region, Credentials: sigv4.Credentials{AccessKeyID: AccessKeyID, SecretAccessKey: SecretAccessKey}}
 }
