@@ -287,6 +287,12 @@ func TestDeliverer(t *testing.T) {
 	}
 }
 
+// number is n of {"n":n}.
+func number(detail string) string {
+	_, n, _ := strings.Cut(detail, ":")
+	return strings.TrimSuffix(n, "}")
+}
+
 // What was acknowledged before kill -9 is delivered by this process or a later one; order within the outbox holds.
 func TestKill(t *testing.T) {
 	if testing.Short() {
@@ -314,7 +320,7 @@ func TestKill(t *testing.T) {
 					_ = cmd.Process.Kill()
 				}
 			case len(f) == 3 && f[0] == "got":
-				got[strings.Trim(f[2], `{"n":}`)] = true
+				got[number(f[2])] = true
 			}
 		}
 		_ = cmd.Wait()
@@ -325,7 +331,7 @@ func TestKill(t *testing.T) {
 	if err := b.Subscribe("out", "", func(_ context.Context, e *event.Event) error {
 		mu.Lock()
 		defer mu.Unlock()
-		got[strings.Trim(string(e.Detail), `{"n":}`)] = true
+		got[number(string(e.Detail))] = true
 		return nil
 	}); err != nil {
 		t.Fatal(err)

@@ -320,7 +320,7 @@ func TestDeliveriesSurviveARestart(t *testing.T) {
 	f.stop()
 	before := len(h.bodies())
 	up.Store("up", true)
-	f = open(t, dir)
+	open(t, dir)
 	eventually(t, "it is delivered after the restart", func() bool { return len(h.bodies()) > before })
 }
 

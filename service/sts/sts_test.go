@@ -149,7 +149,7 @@ func TestSessionOfARole(t *testing.T) {
 	}
 	// A role's session that assumes a role again gets an hour at most and keeps its source identity.
 	chain := account{trust: trust(roleARN, `"sts:*"`, "")}
-	s, ring = open(t, chain)
+	s, _ = open(t, chain)
 	if _, err := assume(s, chain, p, &api.AssumeRoleInput{RoleArn: roleARN, RoleSessionName: "s2", DurationSeconds: aws.Ptr(int32(3601))}); !errs.Is(err, errs.Denied) && !errs.Is(err, errs.Invalid) {
 		t.Errorf("a chained session of more than an hour: %v", err)
 	}
