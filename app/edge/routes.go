@@ -123,6 +123,9 @@ func (v *visit) serveRoute(rt *httproute.Route) {
 	v.r = v.r.WithContext(ctx)
 	late := &lateWriter{v: v, ctx: ctx, notes: notes}
 	if err := rt.Handle(late, v.r); err != nil {
+		if late.bad { // the caller was told
+			return
+		}
 		if v.w.status != 0 {
 			v.e.cfg.Log.Warn("an answer broke off", "requestId", v.id, "operation", v.op, "code", errs.CodeOf(err).String())
 			panic(http.ErrAbortHandler) // the caller must not take half an answer for a whole one

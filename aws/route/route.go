@@ -5,6 +5,7 @@ package route
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"sort"
 	"strings"
 
@@ -85,6 +86,7 @@ type Match struct {
 	Op       *aws.Operation
 	Protocol aws.Protocol
 	Labels   map[string]string
+	pattern  *pattern
 }
 
 // Find looks an operation up. signing is the name in the credential scope, form the parsed body of an awsQuery request (nil otherwise), host decides S3's
@@ -137,12 +139,25 @@ func (t *Table) Find(r *http.Request, signing string, form url.Values, bucket st
 	if bucket != "" {
 		path = "/" + url.PathEscape(bucket) + path
 	}
+	query := r.URL.Query()
+	var lacking *Match // an operation whose required query or header members are not there: decoding says which
 	for _, c := range candidates {
 		for _, pat := range t.rest[c] {
-			if labels, ok := pat.match(r, path); ok {
-				return &Match{Op: pat.op, Protocol: c.Protocols[0], Labels: labels}, c, c.Protocols[0], nil
+			labels, ok := pat.match(r, path, query)
+			if !ok || pat.foreign(query) {
+				continue
+			}
+			m := &Match{Op: pat.op, Protocol: c.Protocols[0], Labels: labels}
+			if pat.complete(r, query) {
+				return m, c, m.Protocol, nil
+			}
+			if lacking == nil || len(pat.needs)+len(pat.headers) < len(lacking.pattern.needs)+len(lacking.pattern.headers) {
+				lacking, m.pattern = m, pat
 			}
 		}
+	}
+	if lacking != nil {
+		return lacking, lacking.Op.Service, lacking.Protocol, nil
 	}
 	if len(t.rest[s]) == 0 {
 		return nil, s, jsonOf(s), errs.Named(errs.NotFound, "UnknownOperationException", "the request names no operation: X-Amz-Target is missing")
@@ -175,8 +190,8 @@ func jsonOf(s *aws.Service) aws.Protocol {
 	return s.Protocols[0]
 }
 
-// match compares method, path and query, and returns the labels decoded.
-func (p *pattern) match(r *http.Request, path string) (map[string]string, bool) {
+// match compares method, path and the query's literals, and returns the labels decoded.
+func (p *pattern) match(r *http.Request, path string, query url.Values) (map[string]string, bool) {
 	if r.Method != p.op.Method {
 		return nil, false
 	}
@@ -220,22 +235,44 @@ func (p *pattern) match(r *http.Request, path string) (map[string]string, bool) 
 	if rest != "" {
 		return nil, false
 	}
-	query := r.URL.Query()
 	for k, v := range p.literal {
 		got, ok := query[k]
 		if !ok || v != "" && got[0] != v {
 			return nil, false
 		}
 	}
+	return labels, true
+}
+
+// foreign says whether the query names a sub-resource that is not this operation's: DELETE /bucket?lifecycle must not delete the bucket. S3 names one by a
+// parameter without a value.
+func (p *pattern) foreign(query url.Values) bool {
+	if p.op.Service.Protocols[0] != aws.RESTXML {
+		return false
+	}
+	for k, v := range query {
+		if _, own := p.literal[k]; own || v[0] != "" {
+			continue
+		}
+		if !slices.ContainsFunc(p.op.Input.Members, func(m *aws.Member) bool { return m.Location == "querystring" && m.Wire() == k }) {
+			return true
+		}
+	}
+	return false
+}
+
+// complete says whether the required members of query and headers are there: they tell operations apart that share a path (UploadPart from PutObject, and from
+// UploadPartCopy).
+func (p *pattern) complete(r *http.Request, query url.Values) bool {
 	for _, k := range p.needs {
 		if !query.Has(k) {
-			return nil, false
+			return false
 		}
 	}
 	for _, h := range p.headers {
-		if r.Header.Get(h) == "" && p.op.Service.Protocols[0] == aws.RESTXML {
-			return nil, false
+		if r.Header.Get(h) == "" {
+			return false
 		}
 	}
-	return labels, true
+	return true
 }
