@@ -16,8 +16,8 @@ import (
 
 	"github.com/galen-health/galen/app/catalogue"
 	"github.com/galen-health/galen/app/edge"
-	"github.com/galen-health/galen/platform/authz"
 	"github.com/galen-health/galen/platform/errs"
+	"github.com/galen-health/galen/platform/httproute"
 )
 
 // App is a running Galen.
@@ -26,6 +26,7 @@ type App struct {
 	log      *slog.Logger
 	engines  *engines
 	services []edge.Registration
+	routes   []httproute.Route
 	edge     *edge.Edge
 	server   *http.Server
 	listener net.Listener
@@ -71,12 +72,11 @@ func New(ctx context.Context, cfg Config, version string, log *slog.Logger) (a *
 	if err != nil {
 		return nil, err
 	}
-	a.services = set.registrations
-	directory := &inside{Directory: a.engines.directory, account: cfg.Account, keys: map[string]authz.Credential{}}
-	if err := openLinker(&a.cfg, a.engines, local, directory); err != nil {
+	a.services, a.routes = set.registrations, set.routes
+	if err := openLinker(&a.cfg, a.engines, local); err != nil {
 		return nil, err
 	}
-	a.edge, err = edge.New(edge.Config{Registrations: set.registrations, Routes: set.routes, Directory: directory, Authorizer: a.engines.authorizer, Audit: a.engines.audit,
+	a.edge, err = edge.New(edge.Config{Registrations: set.registrations, Routes: set.routes, Directory: a.engines.directory, Authorizer: a.engines.authorizer, Audit: a.engines.audit,
 		Account: cfg.Account, Region: cfg.Region, Hosts: []string{"localhost", "localhost.localstack.cloud"}, Gate: a.gate, Metrics: edge.NewMetrics(registry), Log: log})
 	if err != nil {
 		return nil, err

@@ -30,7 +30,7 @@ type engines struct {
 	blobs      *files.Store
 	audit      *audit.Merkle
 	authorizer *authz.Evaluator
-	directory  authz.Directory
+	directory  *inside
 	roles      authz.Roles
 	jobs       *job.Engine
 	events     *event.Bus

@@ -30,8 +30,8 @@ func (e *engines) openIdentity(ctx context.Context, cfg *Config) (err error) {
 	if err != nil {
 		return err
 	}
-	e.directory = e.iam
-	e.authorizer = authz.New(e.iam, cfg.Account, cfg.Region)
+	e.directory = &inside{Directory: e.iam, account: cfg.Account, keys: map[string]authz.Credential{}, policies: map[string]string{}}
+	e.authorizer = authz.New(e.directory, cfg.Account, cfg.Region)
 	e.roles = authz.NewRoles(e.authorizer, e.iam)
 	e.sts = sts.New(sts.Config{Account: cfg.Account}, e.keys, e.iam)
 	return nil

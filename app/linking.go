@@ -14,11 +14,13 @@ import (
 	"github.com/galen-health/galen/platform/call"
 )
 
-// inside is the directory that the edge asks: the users' own, and the principals of this process, whose keys are made at each start and known to nobody else.
+// inside is the directory that the edge and the evaluator ask: the users' own, and the principals of this process, whose keys are made at each start and known to
+// nobody else. They have identity policies like everybody, and no more than they need.
 type inside struct {
 	authz.Directory
-	account string
-	keys    map[string]authz.Credential
+	account  string
+	keys     map[string]authz.Credential
+	policies map[string]string // by ARN
 }
 
 // Credential implements authz.Directory.
@@ -29,23 +31,39 @@ func (d *inside) Credential(ctx context.Context, id, token string) (authz.Creden
 	return d.Directory.Credential(ctx, id, token)
 }
 
-// principal makes a principal of this process and returns what it signs with.
-func (d *inside) principal(name string) (sigv4.Credentials, error) {
+// Policies implements authz.Directory.
+func (d *inside) Policies(ctx context.Context, p call.Principal) ([]authz.Policy, string, error) {
+	if doc, ok := d.policies[p.ARN]; ok {
+		return []authz.Policy{{Name: "galen:" + p.Name, Document: doc}}, "", nil
+	}
+	return d.Directory.Policies(ctx, p)
+}
+
+// principal makes a principal of this process with one policy and returns what it signs with. The path /galen-internal/ cannot be made through IAM's names here.
+func (d *inside) principal(name, policy string) (sigv4.Credentials, error) {
 	var b [32]byte
 	if _, err := rand.Read(b[:]); err != nil {
 		return sigv4.Credentials{}, err
 	}
 	c := sigv4.Credentials{AccessKeyID: "GALEN" + hex.EncodeToString(b[:8]), SecretAccessKey: hex.EncodeToString(b[8:])}
-	d.keys[c.AccessKeyID] = authz.Credential{Secret: c.SecretAccessKey, Principal: call.Principal{Kind: call.AWSService, ARN: name + ".galen.internal", ID: name, Account: d.account, Name: name}}
+	arn := "arn:aws:iam::" + d.account + ":user/galen-internal/" + hex.EncodeToString(b[:4]) + "/" + name
+	d.keys[c.AccessKeyID] = authz.Credential{Secret: c.SecretAccessKey, Principal: call.Principal{Kind: call.IAMUser, ARN: arn, ID: "AIDAGALEN" + name, Account: d.account, Name: name}}
+	d.policies[arn] = policy
 	return c, nil
 }
 
+// linkerPolicy is what linking takes.
+const linkerPolicy = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Resource":"*","Action":[
+ "healthlake:ReadResource","healthlake:SearchWithGet","healthlake:UpdateResource","healthlake:CreateResource",
+ "medical-imaging:ListTagsForResource","medical-imaging:GetImageSetMetadata","medical-imaging:SearchDICOM*",
+ "omics:ListTagsForResource","omics:GetReadSetMetadata","transcribe:GetMedicalScribeJob","s3:GetObject","kms:Decrypt","kms:GenerateDataKey"]}]}`
+
 // openLinker subscribes the linker, which speaks the services' contracts through the edge without a socket.
-func openLinker(cfg *Config, e *engines, local *edge.Local, dir *inside) error {
-	c, err := dir.principal("linker")
+func openLinker(cfg *Config, e *engines, local *edge.Local) error {
+	c, err := e.directory.principal("linker", linkerPolicy)
 	if err != nil {
 		return err
 	}
 	h := &client.HTTP{Base: "http://galen.internal", Region: cfg.Region, Credentials: c, Client: &http.Client{Transport: edge.Transport{Local: local}}}
-	return linker.New(h, "http://"+cfg.Addr, cfg.Account, cfg.Region).Subscribe(e.events)
+	return linker.New(h, "http://"+cfg.Addr, cfg.Account, cfg.Region, e.log).Subscribe(e.events)
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/galen-health/galen/platform/httproute"
 	"github.com/galen-health/galen/service/healthlake"
 	"github.com/galen-health/galen/service/kms"
+	"github.com/galen-health/galen/service/medicalimaging"
 	"github.com/galen-health/galen/service/s3"
 )
 
@@ -69,13 +70,19 @@ func openServices(ctx context.Context, cfg *Config, e *engines, local *edge.Loca
 	}
 	out.add(cfg, "healthlake", healthlakeapi.Contract, fhir)
 
+	images, err := medicalimaging.New(ctx, medicalimaging.Config{Records: e.records, Blobs: e.blobs, Jobs: e.jobs, Keys: e.keys, Guard: keys, Roles: e.roles, S3: s3client, Account: cfg.Account, Region: cfg.Region})
+	if err != nil {
+		return nil, err
+	}
+	out.add(cfg, "medical-imaging", imagingapi.Contract, images)
+
 	// Contracts without a service yet answer the documented not-implemented error.
 	for _, c := range []struct {
 		id       string
 		contract *aws.Service
 		impl     any
 	}{
-		{"medical-imaging", imagingapi.Contract, imagingapi.Unimplemented{}}, {"omics", omicsapi.Contract, omicsapi.Unimplemented{}},
+		{"omics", omicsapi.Contract, omicsapi.Unimplemented{}},
 		{"comprehendmedical", comprehendapi.Contract, comprehendapi.Unimplemented{}}, {"transcribe", transcribeapi.Contract, transcribeapi.Unimplemented{}},
 		{"transcribe", streamapi.Contract, streamapi.Unimplemented{}}, {"connecthealth", connectapi.Contract, connectapi.Unimplemented{}},
 		{"athena", athenaapi.Contract, athenaapi.Unimplemented{}},

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"regexp"
 	"strings"
@@ -33,11 +34,12 @@ type Linker struct {
 	genomes omics.Service
 	scribe  transcribe.Service
 	objects s3.Service
+	log     *slog.Logger
 }
 
 // New returns a linker that acts through h. base is the address that resources name.
-func New(h *client.HTTP, base, account, region string) *Linker {
-	return &Linker{http: h, base: base, account: account, region: region, images: medicalimaging.NewClient(h), genomes: omics.NewClient(h), scribe: transcribe.NewClient(h), objects: s3.NewClient(h)}
+func New(h *client.HTTP, base, account, region string, log *slog.Logger) *Linker {
+	return &Linker{http: h, base: base, account: account, region: region, images: medicalimaging.NewClient(h), genomes: omics.NewClient(h), scribe: transcribe.NewClient(h), objects: s3.NewClient(h), log: log}
 }
 
 // Subscribe registers the linker with the bus; before the bus runs.
@@ -53,6 +55,7 @@ func (l *Linker) Subscribe(bus *event.Bus) error {
 		err := bus.Subscribe(s.name, s.pattern, func(ctx context.Context, e *event.Event) error {
 			err := s.fn(ctx, e.Detail)
 			if permanent(err) {
+				l.log.Warn("something was not linked", "subscriber", s.name, "event", e.ID, "code", errs.CodeOf(err).String(), "message", errs.As(err).Message)
 				return nil // what was to be linked is gone, or cannot be linked: another try changes nothing
 			}
 			return err
