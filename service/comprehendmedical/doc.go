@@ -1,0 +1,8 @@
+// Package comprehendmedical is Amazon Comprehend Medical's text analysis over the embedded clinical language engine (standard/clinical/entity).
+//
+// It owns nothing: every answer comes from the text of its request, and no text is kept, logged or sent anywhere. Offsets are counted in characters
+// (Unicode code points) from 0, the end is exclusive, so that characters [BeginOffset, EndOffset) of the input are Text. Of the contract it
+// offers DetectEntitiesV2, its deprecated form DetectEntities, and DetectPHI; ModelVersion names the engine. The inference of ICD-10-CM, RxNorm
+// and SNOMED CT codes and the batch jobs are not offered: they answer the documented error.
+// Contract: ComprehendMedical 2018-10-30.
+package comprehendmedical
