@@ -16,7 +16,9 @@ import (
 // decoder puts a tree into Go values along a shape, and collects what breaks the contract's constraints.
 type decoder struct {
 	problems []problem
-	lenient  bool // client side: what a server answered is not validated
+	lenient  bool           // client side: what a server answered is not validated
+	op       *aws.Operation // whose input this is; nil elsewhere
+	tooLong  bool           // a text was over its bound
 }
 
 // structure fills the struct v from an object. skip are members that come from elsewhere (header, label).

@@ -34,7 +34,7 @@ const DefaultMaxBody = 64 << 20
 // Decode reads and validates the input: a pointer to the operation's input type.
 func Decode(r *Request) (any, error) {
 	in := reflect.New(r.Op.In)
-	v, sh, d := in.Elem(), r.Op.Input, &decoder{}
+	v, sh, d := in.Elem(), r.Op.Input, &decoder{op: r.Op}
 	switch r.Protocol {
 	case aws.Query:
 		if _, err := d.form(sh, r.Form, "", v, ""); err != nil {

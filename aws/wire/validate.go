@@ -30,11 +30,23 @@ func (d *decoder) missing(path string) {
 	}
 }
 
-// err says all problems at once, as AWS does. Values are left out: they may be clinical.
+// errTextSize is how contracts of text analysis name a text over its bound.
+const errTextSize = "TextSizeLimitExceededException"
+
+// err says all problems at once, as AWS does. Values are left out: they may be clinical. The operation may have
+// a name of its own for a text that is too long.
 func (d *decoder) err() error {
 	n := len(d.problems)
 	if n == 0 {
 		return nil
+	}
+	name := ErrInvalidInput
+	if d.op != nil && d.tooLong && n == 1 {
+		for _, e := range d.op.Errors {
+			if e.Name == errTextSize {
+				name = errTextSize
+			}
+		}
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d validation error", n)
@@ -52,12 +64,12 @@ func (d *decoder) err() error {
 		}
 		fmt.Fprintf(&b, "Value at '%s' failed to satisfy constraint: %s", p.path, p.text)
 	}
-	return errs.Named(errs.Invalid, ErrInvalidInput, "%s", b.String())
+	return errs.Named(errs.Invalid, name, "%s", b.String())
 }
 
 // Validate holds an input that did not come over the wire to the contract's constraints, as Decode does for one that did. An empty string or list is absent.
 func Validate(op *aws.Operation, in any) error {
-	d := &decoder{}
+	d := &decoder{op: op}
 	d.check(&aws.Member{Shape: op.Input}, reflect.ValueOf(in), "")
 	return d.err()
 }
@@ -165,7 +177,9 @@ func (d *decoder) text(sh *aws.Shape, s, path string) {
 		d.add(path, "Member must be valid UTF-8")
 		return
 	}
-	d.bounds(sh, utf8.RuneCountInString(s), path, "length")
+	n := utf8.RuneCountInString(s)
+	d.tooLong = d.tooLong || sh.Max != nil && float64(n) > *sh.Max
+	d.bounds(sh, n, path, "length")
 	if !compiled(sh.Pattern).matches(s) {
 		d.add(path, "Member must satisfy regular expression pattern: "+sh.Pattern)
 	}
