@@ -87,7 +87,10 @@ func New(ctx context.Context, cfg Config, version string, log *slog.Logger) (a *
 	mux.HandleFunc("GET /readyz", a.readyz)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	a.server = &http.Server{Handler: dispatch(mux, a.edge), ReadHeaderTimeout: 15 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10, TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12},
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), Protocols: new(http.Protocols)}
+	a.server.Protocols.SetHTTP1(true)
+	a.server.Protocols.SetHTTP2(true)
+	a.server.Protocols.SetUnencryptedHTTP2(true) // event streams of SDKs ask for HTTP/2, also where no TLS stands before us
 	return a, nil
 }
 
