@@ -1,11 +1,15 @@
 package tagger
 
-import "math"
+import (
+	"math"
+
+	"github.com/galen-health/galen/standard/clinical/weights"
+)
 
 // Tagger labels tokens. It is read-only and safe for use by many at once.
 type Tagger struct {
 	labels []string
-	table  table
+	table  *weights.Table
 	trans  []float32 // [previous+1][label]; row 0 = sentence start
 }
 
@@ -80,11 +84,7 @@ func (t *Tagger) emissions(tokens []string) []float32 {
 	for i := range tokens {
 		row := emit[i*n : i*n+n]
 		for _, f := range features(buf[:0], ws, i) {
-			if w := t.table.row(f); w != nil {
-				for l := range row {
-					row[l] += t.table.value[uint8(w[l])]
-				}
-			}
+			t.table.Add(row, f)
 		}
 	}
 	return emit

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+
+	"github.com/galen-health/galen/standard/clinical/weights"
 )
 
 // Sentence is one labelled sentence; Labels are IOB: "O", "B-Disease", "I-Disease". Unknown[x] marks a type that the annotators of this
@@ -133,6 +135,6 @@ func (p *perceptron) tagger(labels []string, keep int) *Tagger {
 	for i := range p.trans {
 		t.trans[i] = p.trans[i] - float32(p.tu[i]/(p.step+1))
 	}
-	t.table = prune(p.w, len(labels), keep)
+	t.table = weights.Prune(p.w, len(labels), keep)
 	return t
 }
