@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"path/filepath"
 
 	athenaapi "github.com/galen-health/galen/aws/athena"
 	trailapi "github.com/galen-health/galen/aws/cloudtrail"
@@ -24,6 +25,10 @@ import (
 	"github.com/galen-health/galen/app/edge"
 	"github.com/galen-health/galen/aws"
 	"github.com/galen-health/galen/platform/httproute"
+	"github.com/galen-health/galen/platform/safedial"
+	"github.com/galen-health/galen/service/cloudtrail"
+	"github.com/galen-health/galen/service/comprehendmedical"
+	"github.com/galen-health/galen/service/events"
 	"github.com/galen-health/galen/service/healthlake"
 	"github.com/galen-health/galen/service/kms"
 	"github.com/galen-health/galen/service/medicalimaging"
@@ -63,6 +68,17 @@ func openServices(ctx context.Context, cfg *Config, e *engines, local *edge.Loca
 	out.add(cfg, "s3", s3api.Contract, objects)
 	s3client := s3api.NewClient(local)
 
+	dial, err := safedial.New(cfg.AllowHosts)
+	if err != nil {
+		return nil, err
+	}
+	rules, err := events.New(ctx, events.Config{Account: cfg.Account, Region: cfg.Region, Dir: filepath.Join(cfg.DataDir, "events"), Dial: dial, S3: s3client, Roles: e.roles, Log: e.log}, e.records, e.events)
+	if err != nil {
+		return nil, err
+	}
+	out.add(cfg, "eventbridge", eventsapi.Contract, rules)
+	out.add(cfg, "cloudtrail", trailapi.Contract, cloudtrail.New(e.audit, nil))
+
 	fhir, err := healthlake.New(ctx, healthlake.Config{Records: e.records, Jobs: e.jobs, Keys: e.keys, Guard: keys, Roles: e.roles, Authorizer: e.authorizer, S3: s3client,
 		Account: cfg.Account, Region: cfg.Region, BaseURL: "http://" + cfg.Addr, Version: version})
 	if err != nil {
@@ -76,6 +92,8 @@ func openServices(ctx context.Context, cfg *Config, e *engines, local *edge.Loca
 	}
 	out.add(cfg, "medical-imaging", imagingapi.Contract, images)
 
+	out.add(cfg, "comprehendmedical", comprehendapi.Contract, comprehendmedical.New())
+
 	// Contracts without a service yet answer the documented not-implemented error.
 	for _, c := range []struct {
 		id       string
@@ -83,10 +101,9 @@ func openServices(ctx context.Context, cfg *Config, e *engines, local *edge.Loca
 		impl     any
 	}{
 		{"omics", omicsapi.Contract, omicsapi.Unimplemented{}},
-		{"comprehendmedical", comprehendapi.Contract, comprehendapi.Unimplemented{}}, {"transcribe", transcribeapi.Contract, transcribeapi.Unimplemented{}},
+		{"transcribe", transcribeapi.Contract, transcribeapi.Unimplemented{}},
 		{"transcribe", streamapi.Contract, streamapi.Unimplemented{}}, {"connecthealth", connectapi.Contract, connectapi.Unimplemented{}},
 		{"athena", athenaapi.Contract, athenaapi.Unimplemented{}},
-		{"eventbridge", eventsapi.Contract, eventsapi.Unimplemented{}}, {"cloudtrail", trailapi.Contract, trailapi.Unimplemented{}},
 		{"ecr", ecrapi.Contract, ecrapi.Unimplemented{}}, {"cloudwatch-logs", logsapi.Contract, logsapi.Unimplemented{}}, {"pricing", pricingapi.Contract, pricingapi.Unimplemented{}},
 	} {
 		out.add(cfg, c.id, c.contract, c.impl)
