@@ -113,9 +113,9 @@ func TestFailures(t *testing.T) {
 	for name, want := range map[string]struct {
 		code   string
 		status int
-	}{"missing": {"ResourceNotFoundException", 404}, "taken": {"ConflictException", 409}, "busy": {"ThrottlingException", 429}, "broken": {"InternalServerException", 500}, "bug": {"InternalServerException", 500}, "panic": {"InternalServerException", 500}} {
+	}{"missing": {"ResourceNotFoundException", 404}, "taken": {"ConflictException", 409}, "busy": {"ThrottlingException", 429}, "full": {"ThrottlingException", 429}, "broken": {"InternalServerException", 500}, "bug": {"InternalServerException", 500}, "panic": {"InternalServerException", 500}} {
 		r := lake(name)
-		if typ, _ := r.json(t)["__type"].(string); r.status != want.status && want.status >= 500 || !strings.HasSuffix(typ, "#"+want.code) || r.header.Get("Content-Type") != json10 {
+		if typ, _ := r.json(t)["__type"].(string); r.status != want.status || !strings.HasSuffix(typ, "#"+want.code) || r.header.Get("Content-Type") != json10 {
 			t.Errorf("%s: %d %s", name, r.status, r.body)
 		}
 		if strings.Contains(r.body, "secret") {
@@ -191,6 +191,7 @@ func TestBadRequests(t *testing.T) {
 		"no gzip":                 {request{"healthlake", "POST", "/", map[string]string{"X-Amz-Target": create, "Content-Encoding": "gzip"}, `{}`}, 400, "SerializationException"},
 		"a gzip bomb":             {request{"healthlake", "POST", "/", map[string]string{"X-Amz-Target": create, "Content-Encoding": "gzip"}, zipped(strings.Repeat(" ", 50<<20))}, 413, "ValidationException"},
 		"not signed":              {request{"", "POST", "/", target(create), "{}"}, 400, "MissingAuthenticationTokenException"},
+		"signature version 2":     {request{"", "GET", "/bucket/k?AWSAccessKeyId=AKIAROOT&Signature=x&Expires=1", nil, ""}, 400, "<Code>InvalidRequest</Code>"},
 		"dots in the path":        {request{"omics", "GET", "/run/../run", nil, ""}, 400, "InvalidRequest"},
 	} {
 		before := h.lake.called

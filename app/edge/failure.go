@@ -89,6 +89,9 @@ func (v *visit) failure(e *errs.Error) (name string, code int) {
 	}
 	if name == "" {
 		name = v.nameOf(e.Code, declared)
+		if e.Code == errs.Exhausted && name != "ServiceQuotaExceededException" { // a contract without an error for quotas says it as it says "slow down"
+			code = status[errs.Throttled]
+		}
 	}
 	switch e.Code { // awsJson services without statuses in their contract answer 400 to every fault of the caller
 	case errs.Unauthenticated:

@@ -73,9 +73,17 @@ type credential struct {
 func Scope(r *http.Request) string {
 	c, err := parse(r)
 	if err != nil {
+		if versionTwo(r) {
+			return "s3"
+		}
 		return ""
 	}
 	return c.service
+}
+
+// versionTwo says whether a request is signed with Signature Version 2, as older S3 clients sign URLs unless they are told otherwise.
+func versionTwo(r *http.Request) bool {
+	return r.URL.Query().Has("AWSAccessKeyId") || strings.HasPrefix(r.Header.Get("Authorization"), "AWS ")
 }
 
 // IsSigned says whether a request claims a signature at all.
@@ -85,6 +93,9 @@ func IsSigned(r *http.Request) bool {
 
 func parse(r *http.Request) (*credential, error) {
 	c := &credential{}
+	if versionTwo(r) {
+		return nil, errs.Named(errs.Invalid, "InvalidRequest", "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256 (in boto3: signature_version='s3v4').")
+	}
 	var scope, signed, date string
 	if h := r.Header.Get("Authorization"); h != "" {
 		rest, ok := strings.CutPrefix(h, algorithm)
