@@ -13,7 +13,8 @@ from galen import client, equal, fails, http, main, role, true, wait
 
 mi, s3 = client("medical-imaging"), client("s3")
 store = {}
-study, series = generate_uid(), generate_uid()
+study = generate_uid()[:40]
+series = study + ".1"
 
 
 def slice_(n, patient="SUITE1"):
