@@ -28,7 +28,7 @@ def _note(model, **_):
 
 
 def client(service, **kw):
-    config = Config(retries={"max_attempts": 1}, signature_version="v4" if service != "s3" else "s3v4", s3={"addressing_style": "path"}, inject_host_prefix=False)
+    config = Config(retries={"max_attempts": 1}, signature_version="v4" if service != "s3" else "s3v4", s3={"addressing_style": "path"}, inject_host_prefix=False, parameter_validation=False)
     c = boto3.client(service, endpoint_url=ENDPOINT, config=kw.pop("config", config), **kw)
     c.meta.events.register("before-call.*", _note)
     return c
