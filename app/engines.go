@@ -39,6 +39,7 @@ type engines struct {
 	root       Credentials
 	generated  Credentials
 	ticks      []func(context.Context) error // periodic work of services
+	runs       []func(context.Context) error // work of services that goes on until its context ends
 	closers    []func() error                // in the order of opening
 }
 
@@ -110,6 +111,13 @@ func (e *engines) start(ctx context.Context, group *sync.WaitGroup) {
 		}
 	})
 	run(func() { e.tick(ctx) })
+	for _, fn := range e.runs {
+		run(func() {
+			if err := fn(ctx); err != nil && ctx.Err() == nil {
+				e.log.Error("a service's background work ended", "error", err)
+			}
+		})
+	}
 }
 
 // tick does what services ask for once a minute: scheduled key deletions, sweeps.

@@ -76,6 +76,8 @@ func openServices(ctx context.Context, cfg *Config, e *engines, local *edge.Loca
 	if err != nil {
 		return nil, err
 	}
+	e.runs = append(e.runs, rules.Run)
+	e.closers = append(e.closers, rules.Close)
 	out.add(cfg, "eventbridge", eventsapi.Contract, rules)
 	out.add(cfg, "cloudtrail", trailapi.Contract, cloudtrail.New(e.audit, nil))
 
