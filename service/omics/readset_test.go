@@ -1,0 +1,483 @@
+package omics
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	api "github.com/galen-health/galen/aws/omics"
+	"github.com/galen-health/galen/platform/blob"
+	"github.com/galen-health/galen/platform/errs"
+	"github.com/galen-health/galen/test/testdata"
+)
+
+func fastqText(reads int, seed byte) string {
+	var b strings.Builder
+	for i := range reads {
+		fmt.Fprintf(&b, "@read%d/%d\n%s\n+\n%s\n", i, seed, strings.Repeat("ACGTN"[i%5:i%5+1], 20)+"ACGT", strings.Repeat("I", 24))
+	}
+	return b.String()
+}
+
+// samtools runs the foreign tool, or skips.
+func samtools(t testing.TB, stdin []byte, args ...string) []byte {
+	t.Helper()
+	path, err := exec.LookPath("samtools")
+	if err != nil {
+		t.Skip("samtools is not on this machine (Debian package samtools)")
+	}
+	cmd := exec.Command(path, args...)
+	cmd.Stdin = bytes.NewReader(stdin)
+	var errOut bytes.Buffer
+	cmd.Stderr = &errOut
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("samtools %v: %v %s", args, err, errOut.String())
+	}
+	return out
+}
+
+func corpus(t testing.TB, archive, suffix string) []byte {
+	t.Helper()
+	var file []byte
+	testdata.Tar(t, "omics/"+archive+".tar.gz", func(name string, body []byte) {
+		if strings.HasSuffix(name, suffix) {
+			file = body
+		}
+	})
+	if file == nil {
+		t.Fatalf("%s is not in the corpus", suffix)
+	}
+	return file
+}
+
+func TestFASTQPairIsImportedAndReadBack(t *testing.T) {
+	l := newLab(t)
+	store := l.sequenceStore()
+	one, two := fastqText(1000, 1), fastqText(1000, 2)
+	l.s3.put("in/a_1.fastq.gz", gz(one))
+	l.s3.put("in/a_2.fastq.gz", gz(two))
+	j := l.importReads(store, readsFrom(api.FileTypeFastq, "pair", "a_1.fastq.gz", "a_2.fastq.gz"))
+	if j.Status != api.ReadSetImportJobStatusCompleted || j.Sources[0].Status != api.ReadSetImportJobItemStatusFinished {
+		t.Fatalf("job %+v", j)
+	}
+	id := j.Sources[0].ReadSetId
+	m := l.metadata(store, id)
+	if m.Status != api.ReadSetStatusActive || m.Etag.Algorithm != api.ETagAlgorithmFastqMD5up || m.Etag.Source1 != md5of(one) || m.Etag.Source2 != md5of(two) ||
+		*m.SequenceInformation.TotalReadCount != 2000 || *m.SequenceInformation.TotalBaseCount != 48_000 || m.SequenceInformation.Alignment != "UNALIGNED" ||
+		m.CreationType != api.CreationTypeImport || m.CreationJobId != j.Id || m.Files.Index != nil || *m.Files.Source2.TotalParts != 1 {
+		t.Errorf("metadata %+v, ETag %+v, information %+v", m, m.Etag, m.SequenceInformation)
+	}
+	if !bytes.Equal(l.file(store, id, api.ReadSetFileSource1), gz(one)) || !bytes.Equal(l.file(store, id, api.ReadSetFileSource2), gz(two)) {
+		t.Error("the files do not come back as they were")
+	}
+	_, err := l.s.GetReadSet(l.ctx, &api.GetReadSetInput{SequenceStoreId: store, Id: id, PartNumber: 2})
+	wantCode(t, err, errs.OutOfRange)
+	_, err = l.s.GetReadSet(l.ctx, &api.GetReadSetInput{SequenceStoreId: store, Id: id, PartNumber: 1, File: api.ReadSetFileIndex})
+	wantCode(t, err, errs.NotFound)
+	want := []string{"Sequence Store Status Change: ACTIVE", "Read Set Import Job Status Change: SUBMITTED", "Read Set Import Job Status Change: IN_PROGRESS",
+		"Read Set Status Change: ACTIVE", "Read Set Import Job Status Change: COMPLETED"}
+	if got := l.events(); strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("events %q", got)
+	}
+}
+
+func TestETagFamilies(t *testing.T) {
+	l := newLab(t)
+	text := fastqText(10, 1)
+	l.s3.put("in/r.fq.gz", gz(text))
+	s256, s512 := sha256.Sum256([]byte(text)), sha512.Sum512([]byte(text))
+	for family, want := range map[api.ETagAlgorithmFamily]string{api.ETagAlgorithmFamilySHA256up: hex.EncodeToString(s256[:]), api.ETagAlgorithmFamilySHA512up: hex.EncodeToString(s512[:])} {
+		st := must[*api.CreateSequenceStoreOutput](t)(l.s.CreateSequenceStore(l.ctx, &api.CreateSequenceStoreInput{Name: "x", ETagAlgorithmFamily: family}))
+		j := l.importReads(st.Id, readsFrom(api.FileTypeFastq, "r", "r.fq.gz"))
+		m := l.metadata(st.Id, j.Sources[0].ReadSetId)
+		if m.Etag.Source1 != want || string(m.Etag.Algorithm) != "FASTQ_"+string(family) {
+			t.Errorf("ETag %+v, want %s", m.Etag, want)
+		}
+	}
+}
+
+// TestBAM holds the ETag to samtools' own text, and the index to samtools' own queries.
+func TestBAM(t *testing.T) {
+	l := newLab(t)
+	store := l.sequenceStore()
+	bam := corpus(t, "htslib-test", "test/range.bam")
+	text := string(samtools(t, bam, "view", "-"))
+	l.s3.put("in/range.bam", bam)
+	j := l.importReads(store, readsFrom(api.FileTypeBam, "aligned", "range.bam"))
+	if j.Status != api.ReadSetImportJobStatusCompleted {
+		t.Fatalf("job %+v", j)
+	}
+	m := l.metadata(store, j.Sources[0].ReadSetId)
+	if m.Etag.Algorithm != api.ETagAlgorithmBamMD5up || m.Etag.Source1 != md5of(text) || m.SequenceInformation.Alignment != "ALIGNED" || m.Files.Index == nil {
+		t.Fatalf("metadata %+v, ETag %+v, want %s", m, m.Etag, md5of(text))
+	}
+	stored := l.file(store, m.Id, api.ReadSetFileSource1)
+	if got := string(samtools(t, stored, "view", "-")); got != text {
+		t.Error("the stored file has other records")
+	}
+	before, after := string(samtools(t, bam, "view", "-H", "--no-PG", "-")), string(samtools(t, stored, "view", "-H", "--no-PG", "-"))
+	if added, ok := strings.CutPrefix(after, before); !ok || !strings.HasPrefix(added, "@CO\t") || !strings.Contains(added, store) || strings.Count(added, "\n") != 1 {
+		t.Errorf("the header gained %q", added)
+	}
+	p := filepath.Join(t.TempDir(), "x.bam")
+	for name, b := range map[string][]byte{p: stored, p + ".bai": l.file(store, m.Id, api.ReadSetFileIndex)} {
+		if err := os.WriteFile(name, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, region := range []string{"CHROMOSOME_II:2980-2980", "CHROMOSOME_IV:1500-1600", "CHROMOSOME_II"} {
+		got := samtools(t, nil, "view", p, region)
+		want := 0
+		if len(got) == 0 {
+			continue
+		}
+		want++
+		if !strings.Contains(text, strings.SplitN(string(got), "\n", 2)[0]) {
+			t.Errorf("%s through the stored index gives other records", region)
+		}
+	}
+	// An uBAM with aligned records is refused.
+	j = l.importReads(store, readsFrom(api.FileTypeUbam, "u", "range.bam"))
+	if j.Status != api.ReadSetImportJobStatusFailed || !strings.Contains(j.Sources[0].StatusMessage, "aligned records") {
+		t.Errorf("uBAM: %+v", j.Sources[0])
+	}
+}
+
+func TestBrokenSourcesFailAloneAndLeaveNothing(t *testing.T) {
+	l := newLab(t)
+	store := l.sequenceStore()
+	bam := corpus(t, "htslib-test", "test/range.bam")
+	good := fastqText(50, 1)
+	flipped := bytes.Clone(bam)
+	flipped[len(flipped)/2] ^= 0x10
+	for key, body := range map[string][]byte{"good": gz(good), "plain": []byte(good), "junk": gz("not fastq"), "cut": gz(good)[:40], "none": gz(""), "other": gz(fastqText(49, 2)),
+		"cut.bam": bam[:len(bam)-28], "flip.bam": flipped} {
+		l.s3.put("in/"+key, body)
+	}
+	f, b := api.FileTypeFastq, api.FileTypeBam
+	j := l.importReads(store, readsFrom(f, "1", "good"), readsFrom(f, "2", "plain"), readsFrom(f, "3", "junk"), readsFrom(f, "4", "cut"), readsFrom(f, "5", "none"),
+		readsFrom(f, "6", "good", "other"), readsFrom(f, "7", "absent"), readsFrom(b, "8", "cut.bam"), readsFrom(b, "9", "flip.bam"), readsFrom(b, "10", "good"))
+	if j.Status != api.ReadSetImportJobStatusCompletedWithFailures {
+		t.Errorf("status %s", j.Status)
+	}
+	for i, want := range []string{"", "not gzip", "fastq: line 1 begins with 0x6e", "ends too early", "no read", "the files are no pair", "does not exist", "it is truncated", "bgzf: block at", "without the block size of BGZF"} {
+		s := j.Sources[i]
+		if (want == "") != (s.Status == api.ReadSetImportJobItemStatusFinished) || !strings.Contains(s.StatusMessage, want) {
+			t.Errorf("source %s: %s %q, want %q", s.Name, s.Status, s.StatusMessage, want)
+		}
+	}
+	if n := l.blobCount(); n != 1 {
+		t.Errorf("%d blobs are stored, want that of the good source", n)
+	}
+	list := must[*api.ListReadSetsOutput](t)(l.s.ListReadSets(l.ctx, &api.ListReadSetsInput{SequenceStoreId: store}))
+	if len(list.ReadSets) != 1 || list.ReadSets[0].Name != "1" {
+		t.Errorf("read sets %+v", list.ReadSets)
+	}
+}
+
+func TestWrongRequestsChangeNothing(t *testing.T) {
+	l := newLab(t)
+	store := l.sequenceStore()
+	start := func(role string, s api.StartReadSetImportJobSourceItem) error {
+		_, err := l.s.StartReadSetImportJob(l.ctx, &api.StartReadSetImportJobInput{SequenceStoreId: store, RoleArn: role, Sources: []api.StartReadSetImportJobSourceItem{s}})
+		return err
+	}
+	good := readsFrom(api.FileTypeFastq, "x", "a")
+	wantCode(t, start("arn:aws:iam::000000000000:role/forbidden", good), errs.Denied)
+	wantCode(t, start(role, readsFrom(api.FileTypeBam, "x", "a", "b")), errs.Invalid)
+	bad := good
+	bad.SourceFiles = &api.SourceFiles{Source1: "http://x/y"}
+	wantCode(t, start(role, bad), errs.Invalid)
+	bad = good
+	bad.ReferenceArn = "arn:aws:omics:us-east-1:000000000000:referenceStore/1111111111/reference/2222222222"
+	wantCode(t, start(role, bad), errs.NotFound)
+	bad = good
+	bad.Tags = map[string]string{"aws:x": "y"}
+	wantCode(t, start(role, bad), errs.Invalid)
+	_, err := l.s.StartReadSetImportJob(l.ctx, &api.StartReadSetImportJobInput{SequenceStoreId: "9999999999", RoleArn: role, Sources: []api.StartReadSetImportJobSourceItem{good}})
+	wantCode(t, err, errs.NotFound)
+	jobs := must[*api.ListReadSetImportJobsOutput](t)(l.s.ListReadSetImportJobs(l.ctx, &api.ListReadSetImportJobsInput{SequenceStoreId: store}))
+	if len(jobs.ImportJobs) != 0 {
+		t.Errorf("%d jobs were made", len(jobs.ImportJobs))
+	}
+}
+
+func TestAReferenceThatDoesNotFitIsFound(t *testing.T) {
+	l := newLab(t)
+	store := l.sequenceStore()
+	l.s3.put("in/range.bam", corpus(t, "htslib-test", "test/range.bam"))
+	src := readsFrom(api.FileTypeBam, "x", "range.bam")
+	src.ReferenceArn = l.reference("wrong.fa", []byte(">CHROMOSOME_I\nACGT\n"))
+	j := l.importReads(store, src)
+	if j.Status != api.ReadSetImportJobStatusFailed || !strings.Contains(j.Sources[0].StatusMessage, "aligned to another reference") {
+		t.Errorf("%+v", j.Sources[0])
+	}
+	src.ReferenceArn = l.reference("ce.fa", corpus(t, "htslib-test", "test/ce.fa"))
+	j = l.importReads(store, src)
+	if j.Status != api.ReadSetImportJobStatusCompleted {
+		t.Fatalf("%+v", j.Sources[0])
+	}
+	p := strings.Split(src.ReferenceArn, "/")
+	_, err := l.s.DeleteReference(l.ctx, &api.DeleteReferenceInput{ReferenceStoreId: p[1], Id: p[3]})
+	wantCode(t, err, errs.Conflict) // a read set names it
+}
+
+func TestDeleteRemovesBytes(t *testing.T) {
+	l := newLab(t)
+	store := l.sequenceStore()
+	l.s3.put("in/a", gz(fastqText(5, 1)))
+	id := l.importReads(store, readsFrom(api.FileTypeFastq, "x", "a")).Sources[0].ReadSetId
+	_, err := l.s.DeleteSequenceStore(l.ctx, &api.DeleteSequenceStoreInput{Id: store})
+	wantCode(t, err, errs.Conflict)
+	var stored blob.ID
+	rs, err := get(l.ctx, l.s, readSets, within(store, id), "read set")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored = rs.Source1.Blob
+	if kept, err := l.s.Keeps(l.ctx, stored); err != nil || !kept {
+		t.Errorf("Keeps = %v, error %v", kept, err)
+	}
+	out := must[*api.BatchDeleteReadSetOutput](t)(l.s.BatchDeleteReadSet(l.ctx, &api.BatchDeleteReadSetInput{SequenceStoreId: store, Ids: []string{id, "8888888888"}}))
+	if len(out.Errors) != 1 || out.Errors[0].Id != "8888888888" || out.Errors[0].Code != "ResourceNotFoundException" {
+		t.Errorf("errors %+v", out.Errors)
+	}
+	_, err = l.s.GetReadSetMetadata(l.ctx, &api.GetReadSetMetadataInput{SequenceStoreId: store, Id: id})
+	wantCode(t, err, errs.NotFound)
+	if kept, err := l.s.Keeps(l.ctx, stored); err != nil || kept {
+		t.Errorf("Keeps = %v after the deletion, error %v", kept, err)
+	}
+	l.await("the bytes are gone", func() bool { return l.blobCount() == 0 })
+	if _, err := l.s.DeleteSequenceStore(l.ctx, &api.DeleteSequenceStoreInput{Id: store}); err != nil {
+		t.Error(err)
+	}
+	_, err = l.s.GetSequenceStore(l.ctx, &api.GetSequenceStoreInput{Id: store})
+	wantCode(t, err, errs.NotFound)
+}
+
+func TestListFiltersAndPages(t *testing.T) {
+	l := newLab(t)
+	store := l.sequenceStore()
+	l.s3.put("in/a", gz(fastqText(1, 1)))
+	var sources []api.StartReadSetImportJobSourceItem
+	for i := range 7 {
+		s := readsFrom(api.FileTypeFastq, fmt.Sprint("set", i), "a")
+		s.SubjectId = fmt.Sprint("subject", i%2)
+		sources = append(sources, s)
+	}
+	l.importReads(store, sources...)
+	in := &api.ListReadSetsInput{SequenceStoreId: store, MaxResults: new(int32), Filter: &api.ReadSetFilter{SubjectId: "subject0", Status: api.ReadSetStatusActive}}
+	*in.MaxResults = 2
+	var names []string
+	for {
+		out := must[*api.ListReadSetsOutput](t)(l.s.ListReadSets(l.ctx, in))
+		for _, r := range out.ReadSets {
+			names = append(names, r.Name)
+		}
+		if in.NextToken = out.NextToken; in.NextToken == "" {
+			break
+		}
+	}
+	if strings.Join(names, " ") != "set0 set2 set4 set6" {
+		t.Errorf("names %v", names)
+	}
+	in.NextToken = "bm90IG91cnM"
+	_, err := l.s.ListReadSets(l.ctx, in)
+	wantCode(t, err, errs.Invalid)
+	_, err = l.s.ListReadSets(l.ctx, &api.ListReadSetsInput{SequenceStoreId: "7777777777"})
+	wantCode(t, err, errs.NotFound)
+}
+
+func TestUpload(t *testing.T) {
+	l := newLab(t)
+	store := l.sequenceStore()
+	text := fastqText(3000, 1)
+	body := gz(text)
+	create := func(name string) string {
+		return must[*api.CreateMultipartReadSetUploadOutput](t)(l.s.CreateMultipartReadSetUpload(l.ctx, &api.CreateMultipartReadSetUploadInput{SequenceStoreId: store,
+			SourceFileType: api.FileTypeFastq, SubjectId: "s", SampleId: "t", Name: name})).UploadId
+	}
+	put := func(up string, n int32, b []byte) string {
+		out := must[*api.UploadReadSetPartOutput](t)(l.s.UploadReadSetPart(l.ctx, &api.UploadReadSetPartInput{SequenceStoreId: store, UploadId: up, PartSource: api.ReadSetPartSourceSource1,
+			PartNumber: n, Payload: bytes.NewReader(b)}))
+		sum := sha256.Sum256(b)
+		if out.Checksum != base64.StdEncoding.EncodeToString(sum[:]) {
+			t.Errorf("checksum %s", out.Checksum)
+		}
+		return out.Checksum
+	}
+	finish := func(up string, sums ...string) (string, error) {
+		in := &api.CompleteMultipartReadSetUploadInput{SequenceStoreId: store, UploadId: up}
+		for i, s := range sums {
+			in.Parts = append(in.Parts, api.CompleteReadSetUploadPartListItem{PartNumber: int32(i + 1), PartSource: api.ReadSetPartSourceSource1, Checksum: s})
+		}
+		out, err := l.s.CompleteMultipartReadSetUpload(l.ctx, in)
+		if err != nil {
+			return "", err
+		}
+		return out.ReadSetId, nil
+	}
+	up := create("up")
+	put(up, 2, []byte("wrong at first"))
+	one, two := put(up, 1, body[:1000]), put(up, 2, body[1000:])
+	parts := must[*api.ListReadSetUploadPartsOutput](t)(l.s.ListReadSetUploadParts(l.ctx, &api.ListReadSetUploadPartsInput{SequenceStoreId: store, UploadId: up, PartSource: api.ReadSetPartSourceSource1}))
+	if len(parts.Parts) != 2 {
+		t.Errorf("parts %+v", parts.Parts)
+	}
+	_, err := finish(up, one)
+	wantCode(t, err, errs.Invalid)
+	_, err = finish(up, one, one)
+	wantCode(t, err, errs.Invalid)
+	id, err := finish(up, one, two)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.await("the upload is taken in", func() bool { return l.metadata(store, id).Status != api.ReadSetStatusProcessingUpload })
+	m := l.metadata(store, id)
+	if m.Status != api.ReadSetStatusActive || m.Etag.Source1 != md5of(text) || m.CreationType != api.CreationTypeUpload {
+		t.Errorf("metadata %+v", m)
+	}
+	if !bytes.Equal(l.file(store, id, api.ReadSetFileSource1), body) {
+		t.Error("the file does not come back as it was")
+	}
+	// One that is no FASTQ fails, and what was uploaded is forgotten.
+	up = create("junk")
+	id, err = finish(up, put(up, 1, gz("junk")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.await("the upload fails", func() bool { return l.metadata(store, id).Status == api.ReadSetStatusUploadFailed })
+	if m := l.metadata(store, id); !strings.Contains(m.StatusMessage, "fastq: line 1") {
+		t.Errorf("message %q", m.StatusMessage)
+	}
+	_, err = l.s.GetReadSet(l.ctx, &api.GetReadSetInput{SequenceStoreId: store, Id: id, PartNumber: 1})
+	wantCode(t, err, errs.Conflict)
+	// An aborted one is gone.
+	up = create("aborted")
+	put(up, 1, body)
+	must[*api.AbortMultipartReadSetUploadOutput](t)(l.s.AbortMultipartReadSetUpload(l.ctx, &api.AbortMultipartReadSetUploadInput{SequenceStoreId: store, UploadId: up}))
+	_, err = finish(up, one)
+	wantCode(t, err, errs.NotFound)
+	open := must[*api.ListMultipartReadSetUploadsOutput](t)(l.s.ListMultipartReadSetUploads(l.ctx, &api.ListMultipartReadSetUploadsInput{SequenceStoreId: store}))
+	if len(open.Uploads) != 0 {
+		t.Errorf("uploads %+v", open.Uploads)
+	}
+	l.await("only the good read set's file is left", func() bool { return l.blobCount() == 1 })
+}
+
+func TestExportAndActivation(t *testing.T) {
+	l := newLab(t)
+	store := l.sequenceStore()
+	one := gz(fastqText(10, 1))
+	l.s3.put("in/a.fastq.gz", one)
+	id := l.importReads(store, readsFrom(api.FileTypeFastq, "x", "a.fastq.gz")).Sources[0].ReadSetId
+	ex := must[*api.StartReadSetExportJobOutput](t)(l.s.StartReadSetExportJob(l.ctx, &api.StartReadSetExportJobInput{SequenceStoreId: store, RoleArn: role, Destination: "s3://out/p",
+		Sources: []api.ExportReadSet{{ReadSetId: id}}}))
+	l.await("the export ends", func() bool {
+		return must[*api.GetReadSetExportJobOutput](t)(l.s.GetReadSetExportJob(l.ctx, &api.GetReadSetExportJobInput{SequenceStoreId: store, Id: ex.Id})).Status == api.ReadSetExportJobStatusCompleted
+	})
+	if !bytes.Equal(l.s3.body["out/p/"+id+"/a.fastq.gz"], one) {
+		t.Error("the exported object is not the file")
+	}
+	ac := must[*api.StartReadSetActivationJobOutput](t)(l.s.StartReadSetActivationJob(l.ctx, &api.StartReadSetActivationJobInput{SequenceStoreId: store,
+		Sources: []api.StartReadSetActivationJobSourceItem{{ReadSetId: id}}}))
+	l.await("the activation ends", func() bool {
+		return must[*api.GetReadSetActivationJobOutput](t)(l.s.GetReadSetActivationJob(l.ctx, &api.GetReadSetActivationJobInput{SequenceStoreId: store, Id: ac.Id})).Status == api.ReadSetActivationJobStatusCompleted
+	})
+}
+
+// TestImportGoesOnAfterARestart stops the process in the middle of a job of three sources and starts another over the same folder.
+func TestImportGoesOnAfterARestart(t *testing.T) {
+	dir := t.TempDir()
+	obj := &objects{body: map[string][]byte{}}
+	for _, k := range []string{"a", "b", "c"} {
+		obj.put("in/"+k, gz(fastqText(100, k[0])))
+	}
+	held, gets := make(chan struct{}), map[string]int{}
+	obj.onGet = func(key string) error {
+		gets[key]++
+		if key == "b" && gets[key] == 1 {
+			close(held)
+			return errs.New(errs.Unavailable, "the source is slow")
+		}
+		return nil
+	}
+	l := labIn(t, dir, obj)
+	store := l.sequenceStore()
+	j := must[*api.StartReadSetImportJobOutput](t)(l.s.StartReadSetImportJob(l.ctx, &api.StartReadSetImportJobInput{SequenceStoreId: store, RoleArn: role, ClientToken: "once",
+		Sources: []api.StartReadSetImportJobSourceItem{readsFrom(api.FileTypeFastq, "a", "a"), readsFrom(api.FileTypeFastq, "b", "b"), readsFrom(api.FileTypeFastq, "c", "c")}}))
+	<-held
+	l.stop()
+	l = labIn(t, dir, obj)
+	again := must[*api.StartReadSetImportJobOutput](t)(l.s.StartReadSetImportJob(l.ctx, &api.StartReadSetImportJobInput{SequenceStoreId: store, RoleArn: role, ClientToken: "once",
+		Sources: []api.StartReadSetImportJobSourceItem{readsFrom(api.FileTypeFastq, "a", "a"), readsFrom(api.FileTypeFastq, "b", "b"), readsFrom(api.FileTypeFastq, "c", "c")}}))
+	if again.Id != j.Id {
+		t.Errorf("the same client token made job %s, before %s", again.Id, j.Id)
+	}
+	done := l.importEnd(store, j.Id)
+	if done.Status != api.ReadSetImportJobStatusCompleted {
+		t.Fatalf("job %+v", done)
+	}
+	list := must[*api.ListReadSetsOutput](t)(l.s.ListReadSets(l.ctx, &api.ListReadSetsInput{SequenceStoreId: store}))
+	if len(list.ReadSets) != 3 || gets["a"] != 1 {
+		t.Errorf("%d read sets; the first source was read %d times", len(list.ReadSets), gets["a"])
+	}
+}
+
+func TestReference(t *testing.T) {
+	l := newLab(t)
+	text := corpus(t, "htslib-test", "test/ce.fa")
+	arn := l.reference("ce.fa.gz", gz(string(text)))
+	p := strings.Split(arn, "/")
+	m := must[*api.GetReferenceMetadataOutput](t)(l.s.GetReferenceMetadata(l.ctx, &api.GetReferenceMetadataInput{ReferenceStoreId: p[1], Id: p[3]}))
+	if m.Status != api.ReferenceStatusActive || m.Md5 != md5of(string(text)) || *m.Files.Source.ContentLength != int64(len(text)) {
+		t.Errorf("metadata %+v", m)
+	}
+	read := func(f api.ReferenceFile, span string) string {
+		out := must[*api.GetReferenceOutput](t)(l.s.GetReference(l.ctx, &api.GetReferenceInput{ReferenceStoreId: p[1], Id: p[3], PartNumber: 1, File: f, Range: span}))
+		defer out.Payload.Close()
+		b, err := io.ReadAll(out.Payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	if read("", "") != string(text) || read(api.ReferenceFileSource, "bytes=10-19") != string(text[10:20]) || read("", "bytes=-5") != string(text[len(text)-5:]) || read("", "bytes=100-") != string(text[100:]) {
+		t.Error("the FASTA file does not come back in whole or in ranges")
+	}
+	if got, want := read(api.ReferenceFileIndex, ""), string(corpus(t, "htslib-test", "test/ce.fa.fai")); got != want {
+		t.Errorf("index\n%swant\n%s", got, want)
+	}
+	for _, bad := range []string{"bytes=99999999-", "bytes=5-1", "bytes=a-b", "bytes=1-2,3-4", "items=1-2", "bytes=-0"} {
+		_, err := l.s.GetReference(l.ctx, &api.GetReferenceInput{ReferenceStoreId: p[1], Id: p[3], PartNumber: 1, Range: bad})
+		wantCode(t, err, errs.OutOfRange)
+	}
+	_, err := l.s.CreateReferenceStore(l.ctx, &api.CreateReferenceStoreInput{Name: "second"})
+	wantCode(t, err, errs.Exhausted)
+	_, err = l.s.DeleteReferenceStore(l.ctx, &api.DeleteReferenceStoreInput{Id: p[1]})
+	wantCode(t, err, errs.Conflict)
+	must[*api.TagResourceOutput](t)(l.s.TagResource(l.ctx, &api.TagResourceInput{ResourceArn: arn, Tags: map[string]string{"a": "1", "b": "2"}}))
+	must[*api.UntagResourceOutput](t)(l.s.UntagResource(l.ctx, &api.UntagResourceInput{ResourceArn: arn, TagKeys: []string{"a", "zz"}}))
+	if tags := must[*api.ListTagsForResourceOutput](t)(l.s.ListTagsForResource(l.ctx, &api.ListTagsForResourceInput{ResourceArn: arn})).Tags; len(tags) != 1 || tags["b"] != "2" {
+		t.Errorf("tags %v", tags)
+	}
+	must[*api.DeleteReferenceOutput](t)(l.s.DeleteReference(l.ctx, &api.DeleteReferenceInput{ReferenceStoreId: p[1], Id: p[3]}))
+	must[*api.DeleteReferenceStoreOutput](t)(l.s.DeleteReferenceStore(l.ctx, &api.DeleteReferenceStoreInput{Id: p[1]}))
+	l.await("the bytes are gone", func() bool { return l.blobCount() == 0 })
+}
+
+func TestACustomerKeyIsAsked(t *testing.T) {
+	l := newLab(t)
+	_, err := l.s.CreateSequenceStore(l.ctx, &api.CreateSequenceStoreInput{Name: "x", SseConfig: &api.SseConfig{Type: api.EncryptionTypeKms, KeyArn: "arn:aws:kms:us-east-1:000000000000:key/forbidden"}})
+	wantCode(t, err, errs.Denied)
+}
