@@ -125,6 +125,14 @@ func (m *Merkle) Append(ctx context.Context, e *Entry) error {
 	return nil
 }
 
+// Err is the failure after which the log takes nothing more until the process is started anew; nil while it is well.
+func (m *Merkle) Err() error {
+	if f := m.failed.Load(); f != nil {
+		return f
+	}
+	return nil
+}
+
 // encode writes an entry as it is kept, its free texts cut to their bounds.
 func encode(e *Entry) ([]byte, error) {
 	c := *e

@@ -124,11 +124,16 @@ func (e *Engine) Register(k Kind) {
 // Start puts a job into the caller's batch: it runs once the batch is committed. id is unique within the kind and space (the service's own job
 // id); errs.Conflict when it is taken. args is kept as JSON.
 func (e *Engine) Start(tx record.Tx, kind, id string, args any) error {
+	return e.StartAt(tx, kind, id, time.Time{}, args)
+}
+
+// StartAt is Start for a job that must not run before a time. It can be cancelled until then.
+func (e *Engine) StartAt(tx record.Tx, kind, id string, at time.Time, args any) error {
 	a, err := json.Marshal(args)
 	if err != nil {
 		return errs.Wrap(errs.Internal, err, "the arguments of job %s cannot be written", kind)
 	}
-	s := &stored{Kind: kind, ID: id, State: Queued, Args: a, Created: tx.Time()}
+	s := &stored{Kind: kind, ID: id, State: Queued, Args: a, Created: tx.Time(), NotBefore: at}
 	if err := jobs.Create(tx, recordID(kind, id), s); err != nil {
 		return err
 	}

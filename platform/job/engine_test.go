@@ -434,3 +434,31 @@ func TestTwoWorkers(t *testing.T) {
 		}
 	}
 }
+
+func TestStartAt(t *testing.T) {
+	s := openStore(t, t.TempDir())
+	e := newEngine(t, s, job.Config{Exclusive: true})
+	var ran sync.Map
+	e.Register(job.Kind{Name: "k", Concurrency: 2, Run: func(_ context.Context, r job.Run) error {
+		ran.Store(r.ID(), time.Now())
+		return nil
+	}})
+	run(t, s, e)
+	at := time.Now().Add(150 * time.Millisecond)
+	if _, err := s.Update(ctx, space, nil, func(tx record.Tx) error {
+		return errors.Join(e.StartAt(tx, "k", "soon", at, nil), e.StartAt(tx, "k", "tomorrow", at.Add(24*time.Hour), nil))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	await(t, e, "k", "soon", job.Done)
+	if when, _ := ran.Load("soon"); when.(time.Time).Before(at) {
+		t.Error("it ran before its time")
+	}
+	if _, err := s.Update(ctx, space, nil, func(tx record.Tx) error { return e.Cancel(tx, "k", "tomorrow") }); err != nil {
+		t.Fatal(err)
+	}
+	await(t, e, "k", "tomorrow", job.Cancelled)
+	if _, ok := ran.Load("tomorrow"); ok {
+		t.Error("a job was run before its time")
+	}
+}

@@ -21,18 +21,18 @@ const (
 
 // Credential implements authz.Directory. Nothing is cached: an access key that was disabled or deleted opens nothing from then on.
 func (s *Service) Credential(ctx context.Context, accessKeyID, sessionToken string) (authz.Credential, error) {
+	unknown := errs.Named(errs.Unauthenticated, errUnknownKey, "the security token included in the request is invalid")
+	if sessionToken == "" && subtle.ConstantTimeCompare([]byte(accessKeyID), []byte(s.cfg.RootAccessKeyID)) == 1 {
+		return authz.Credential{Secret: s.cfg.RootSecret, Principal: call.Principal{Kind: call.Root, ARN: "arn:aws:iam::" + s.cfg.Account + ":root", ID: s.cfg.Account, Account: s.cfg.Account, AccessKeyID: accessKeyID}}, nil
+	}
 	if strings.HasPrefix(accessKeyID, "ASIA") {
 		if sessionToken == "" {
 			return authz.Credential{}, errs.Named(errs.Unauthenticated, errInvalidToken, "temporary credentials need their session token")
 		}
 		return session.Open(ctx, s.ring, accessKeyID, sessionToken, s.cfg.Now())
 	}
-	unknown := errs.Named(errs.Unauthenticated, errUnknownKey, "the security token included in the request is invalid")
 	if sessionToken != "" {
 		return authz.Credential{}, errs.Named(errs.Unauthenticated, errInvalidToken, "a session token was sent with a long-term access key")
-	}
-	if subtle.ConstantTimeCompare([]byte(accessKeyID), []byte(s.cfg.RootAccessKeyID)) == 1 {
-		return authz.Credential{Secret: s.cfg.RootSecret, Principal: call.Principal{Kind: call.Root, ARN: "arn:aws:iam::" + s.cfg.Account + ":root", ID: s.cfg.Account, Account: s.cfg.Account, AccessKeyID: accessKeyID}}, nil
 	}
 	var c authz.Credential
 	err := s.view(ctx, func(v record.View) error {
