@@ -26,6 +26,7 @@ import (
 	api "github.com/galen-health/galen/aws/medicalimaging"
 	"github.com/galen-health/galen/aws/s3"
 	"github.com/galen-health/galen/platform/authz"
+	"github.com/galen-health/galen/platform/blob"
 	"github.com/galen-health/galen/platform/blob/files"
 	"github.com/galen-health/galen/platform/call"
 	"github.com/galen-health/galen/platform/errs"
@@ -100,6 +101,7 @@ func openLab(t testing.TB, dir string, obj *objects) *lab {
 			t.Error(err)
 		}
 		_ = blobs.Close()
+		_ = keys.Close()
 	})
 	t.Cleanup(l.stop)
 	for _, r := range l.s.Routes() {
@@ -438,3 +440,7 @@ func (o *objects) PutObject(_ context.Context, in *s3.PutObjectInput) (*s3.PutOb
 	o.body[in.Bucket+"/"+in.Key] = b
 	return &s3.PutObjectOutput{}, o.keep(in.Bucket+"/"+in.Key, b)
 }
+
+type blobID = blob.ID
+
+func (l *lab) now() time.Time { return time.Now().Add(time.Hour) }

@@ -78,6 +78,9 @@ func parseSearch(values url.Values) (*search, error) {
 			}
 		}
 	}
+	for i := range s.keys {
+		s.keys[i].fuzzy = s.fuzzy
+	}
 	return s, nil
 }
 
@@ -106,7 +109,7 @@ func (s *search) key(name, value string) error {
 	if !ok {
 		return errs.New(errs.Invalid, "%q is not an attribute, nor a parameter of a search", short(name))
 	}
-	k := searchKey{tag: t.Hex(), value: value, fuzzy: s.fuzzy}
+	k := searchKey{tag: t.Hex(), value: value}
 	if e := dicom.Lookup(t); e != nil {
 		k.vr = e.VR
 	}
