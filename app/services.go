@@ -32,6 +32,7 @@ import (
 	"github.com/galen-health/galen/service/healthlake"
 	"github.com/galen-health/galen/service/kms"
 	"github.com/galen-health/galen/service/medicalimaging"
+	"github.com/galen-health/galen/service/omics"
 	"github.com/galen-health/galen/service/s3"
 )
 
@@ -94,6 +95,11 @@ func openServices(ctx context.Context, cfg *Config, e *engines, local *edge.Loca
 	}
 	out.add(cfg, "medical-imaging", imagingapi.Contract, images)
 
+	genomes, err := omics.New(ctx, omics.Config{Records: e.records, Blobs: e.blobs, Jobs: e.jobs, Keys: e.keys, Guard: keys, Roles: e.roles, S3: s3client, Account: cfg.Account, Region: cfg.Region})
+	if err != nil {
+		return nil, err
+	}
+	out.add(cfg, "omics", omicsapi.Contract, genomes)
 	out.add(cfg, "comprehendmedical", comprehendapi.Contract, comprehendmedical.New())
 
 	// Contracts without a service yet answer the documented not-implemented error.
@@ -102,7 +108,7 @@ func openServices(ctx context.Context, cfg *Config, e *engines, local *edge.Loca
 		contract *aws.Service
 		impl     any
 	}{
-		{"omics", omicsapi.Contract, omicsapi.Unimplemented{}},
+
 		{"transcribe", transcribeapi.Contract, transcribeapi.Unimplemented{}},
 		{"transcribe", streamapi.Contract, streamapi.Unimplemented{}}, {"connecthealth", connectapi.Contract, connectapi.Unimplemented{}},
 		{"athena", athenaapi.Contract, athenaapi.Unimplemented{}},
