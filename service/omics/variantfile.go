@@ -153,7 +153,7 @@ func (w *runs) begin() error {
 		return err
 	}
 	w.blob, w.n, w.seen, w.contig = b, 0, map[string]bool{}, ""
-	w.out = parquet.NewGenericWriter[variantRow](writerOf{b}, parquet.MaxRowsPerRowGroup(rowGroup), parquet.CreatedBy("galen", "1", ""))
+	w.out = parquet.NewGenericWriter[variantRow](writerOf{b}, parquet.MaxRowsPerRowGroup(rowGroup), parquet.Compression(&parquet.Zstd), parquet.CreatedBy("galen", "1", ""))
 	return nil
 }
 

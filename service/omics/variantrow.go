@@ -12,28 +12,28 @@ import (
 // variantRow is one sample's call at one site: the columns of HealthOmics' variant table. Places are 0-based and half-open. A file without samples
 // gives rows whose sampleid is NULL.
 type variantRow struct {
-	ImportJob    string            `parquet:"importjobid,dict,zstd"`
-	Contig       string            `parquet:"contigname,dict,zstd"`
-	Start        int64             `parquet:"start,delta,zstd"`
-	End          int64             `parquet:"end,delta,zstd"`
-	Names        []string          `parquet:"names,list,zstd"`
-	Ref          string            `parquet:"referenceallele,zstd"`
-	Alts         []string          `parquet:"alternatealleles,list,zstd"`
-	Qual         *float64          `parquet:"qual,optional,zstd"`
-	Filters      []string          `parquet:"filters,list,zstd"`
+	ImportJob    string            `parquet:"importjobid,dict"`
+	Contig       string            `parquet:"contigname,dict"`
+	Start        int64             `parquet:"start,delta"`
+	End          int64             `parquet:"end,delta"`
+	Names        []string          `parquet:"names,list"`
+	Ref          string            `parquet:"referenceallele"`
+	Alts         []string          `parquet:"alternatealleles,list"`
+	Qual         *float64          `parquet:"qual,optional"`
+	Filters      []string          `parquet:"filters,list"`
 	Split        bool              `parquet:"splitfrommultiallelic"`
-	Attributes   map[string]string `parquet:"attributes,zstd"`
+	Attributes   map[string]string `parquet:"attributes"`
 	Phased       bool              `parquet:"phased"`
-	Calls        []int32           `parquet:"calls,list,zstd"`
-	Likelihoods  []float64         `parquet:"genotypelikelihoods,list,zstd"`
-	Phred        []int32           `parquet:"phredlikelihoods,list,zstd"`
-	AlleleDepths []int32           `parquet:"alleledepths,list,zstd"`
-	Quality      *int32            `parquet:"conditionalquality,optional,zstd"`
-	StrandPhred  []int32           `parquet:"spl,list,zstd"`
-	Depth        *int32            `parquet:"depth,optional,zstd"`
-	PhaseSet     *int32            `parquet:"ps,optional,zstd"`
-	Sample       *string           `parquet:"sampleid,optional,dict,zstd"`
-	Information  map[string]string `parquet:"information,zstd"`
+	Calls        []int32           `parquet:"calls,list"`
+	Likelihoods  []float64         `parquet:"genotypelikelihoods,list"`
+	Phred        []int32           `parquet:"phredlikelihoods,list"`
+	AlleleDepths []int32           `parquet:"alleledepths,list"`
+	Quality      *int32            `parquet:"conditionalquality,optional"`
+	StrandPhred  []int32           `parquet:"spl,list"`
+	Depth        *int32            `parquet:"depth,optional"`
+	PhaseSet     *int32            `parquet:"ps,optional"`
+	Sample       *string           `parquet:"sampleid,optional,dict"`
+	Information  map[string]string `parquet:"information"`
 }
 
 // variantColumns are the columns as DDL names their types.
