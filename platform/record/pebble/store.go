@@ -101,7 +101,9 @@ func Open(dir string, ring key.Ring, opts Options) (*Store, error) {
 	cache := pebble.NewCache(size)
 	defer cache.Unref()
 	po := &pebble.Options{FS: crypt, Cache: cache, MemTableSize: 32 << 20, MemTableStopWritesThreshold: 4, L0CompactionThreshold: 4, L0StopWritesThreshold: 20,
-		MaxOpenFiles: 512, FormatMajorVersion: pebble.FormatNewest, Logger: quiet{}, WALBytesPerSync: 1 << 20}
+		MaxOpenFiles: 512, FormatMajorVersion: pebble.FormatNewest, Logger: quiet{}, WALBytesPerSync: 1 << 20,
+		// Damage comes back as errs.Corrupt from the read that met it; Pebble's own way is to end the process, and with it every read of what is whole.
+		EventListener: &pebble.EventListener{DataCorruption: func(pebble.DataCorruptionInfo) {}}}
 	db, err := pebble.Open(filepath.Join(dir, "db"), po)
 	if err != nil {
 		if isLocked(err) {
