@@ -10,7 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strings"
 )
 
@@ -46,7 +46,7 @@ func refresh(dir string) error {
 	}
 	defer z.Close()
 	for file, folder := range folders {
-		docs := map[string]map[string]json.RawMessage{}
+		docs := map[string]*node{}
 		newest := ""
 		for _, f := range z.File { // botocore/data/<folder>/<date>/<name>.json.gz
 			parts := strings.Split(f.Name, "/")
@@ -68,7 +68,7 @@ func refresh(dir string) error {
 	return nil
 }
 
-func member(z *zip.Reader, name string) (map[string]json.RawMessage, error) {
+func member(z *zip.Reader, name string) (*node, error) {
 	for _, f := range z.File {
 		if f.Name != name && f.Name != name+".gz" {
 			continue
@@ -84,105 +84,194 @@ func member(z *zip.Reader, name string) (map[string]json.RawMessage, error) {
 				return nil, err
 			}
 		}
-		var doc map[string]json.RawMessage
-		return doc, json.NewDecoder(in).Decode(&doc)
+		b, err := io.ReadAll(in)
+		if err != nil {
+			return nil, err
+		}
+		doc := &node{}
+		return doc, json.Unmarshal(b, doc)
 	}
-	return map[string]json.RawMessage{}, nil
+	return &node{object: true}, nil
+}
+
+// node is a JSON value that keeps the order of its members: the order of members is the order of fields and of XML elements.
+type node struct {
+	object bool
+	keys   []string
+	values []*node
+	list   []*node
+	scalar json.RawMessage // neither object nor list
+}
+
+func (n *node) get(key string) *node {
+	if i := slices.Index(n.keys, key); i >= 0 {
+		return n.values[i]
+	}
+	return nil
+}
+
+func (n *node) text() string {
+	var s string
+	if n == nil || n.scalar == nil || json.Unmarshal(n.scalar, &s) != nil {
+		return ""
+	}
+	return s
+}
+
+func (n *node) add(key string, v *node) { n.keys, n.values = append(n.keys, key), append(n.values, v) }
+
+// keep removes the members that want says no to.
+func (n *node) keep(want func(key string, v *node) bool) {
+	out := &node{object: true}
+	for i, k := range n.keys {
+		if want(k, n.values[i]) {
+			out.add(k, n.values[i])
+		}
+	}
+	*n = *out
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (n *node) UnmarshalJSON(b []byte) error {
+	switch b = bytes.TrimSpace(b); b[0] {
+	case '[':
+		n.list = []*node{}
+		return json.Unmarshal(b, &n.list)
+	case '{':
+		n.object = true
+		dec := json.NewDecoder(bytes.NewReader(b))
+		if _, err := dec.Token(); err != nil {
+			return err
+		}
+		for dec.More() {
+			k, err := dec.Token()
+			if err != nil {
+				return err
+			}
+			v := &node{}
+			if err := dec.Decode(v); err != nil {
+				return err
+			}
+			n.add(k.(string), v)
+		}
+		return nil
+	}
+	n.scalar = bytes.Clone(b)
+	return nil
+}
+
+// MarshalJSON implements json.Marshaler.
+func (n *node) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	switch {
+	case n.object:
+		b.WriteByte('{')
+		for i, k := range n.keys {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			v, err := n.values[i].MarshalJSON()
+			if err != nil {
+				return nil, err
+			}
+			fmt.Fprintf(&b, "%q:%s", k, v)
+		}
+		b.WriteByte('}')
+	case n.list != nil:
+		b.WriteByte('[')
+		for i, x := range n.list {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			v, err := x.MarshalJSON()
+			if err != nil {
+				return nil, err
+			}
+			b.Write(v)
+		}
+		b.WriteByte(']')
+	default:
+		b.Write(n.scalar)
+	}
+	return b.Bytes(), nil
 }
 
 // rewrite keeps the operations that the old file has, and of the shapes those that they reach.
-func rewrite(path string, docs map[string]map[string]json.RawMessage) error {
+func rewrite(path string, docs map[string]*node) error {
 	old, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	var keep struct{ Operations map[string]json.RawMessage }
-	if err := json.Unmarshal(old, &keep); err != nil {
+	var had struct{ Operations map[string]json.RawMessage }
+	if err := json.Unmarshal(old, &had); err != nil {
 		return err
 	}
-	var ops, shapes map[string]any
-	for into, raw := range map[*map[string]any]json.RawMessage{&ops: docs["service-2"]["operations"], &shapes: docs["service-2"]["shapes"]} {
-		dec := json.NewDecoder(bytes.NewReader(raw))
-		dec.UseNumber()
-		if err := dec.Decode(into); err != nil {
-			return err
-		}
+	service := docs["service-2"]
+	operations, shapes := service.get("operations"), service.get("shapes")
+	if operations == nil || shapes == nil {
+		return fmt.Errorf("botocore %s has no such service", botocoreVersion)
 	}
-	outOps, outShapes := map[string]any{}, map[string]any{}
-	for name := range keep.Operations {
-		op, ok := ops[name]
-		if !ok {
+	for name := range had.Operations {
+		if operations.get(name) == nil {
 			return fmt.Errorf("operation %s is gone from botocore %s", name, botocoreVersion)
 		}
-		outOps[name] = op
-		reach(op, shapes, outShapes)
 	}
-	doc := map[string]any{"metadata": docs["service-2"]["metadata"], "operations": strip(outOps), "shapes": strip(outShapes)}
-	for from, to := range map[string]string{"paginators-1": "pagination", "waiters-2": "waiters"} {
-		var all map[string]any
-		if raw := docs[from][to]; raw != nil {
-			if err := json.Unmarshal(raw, &all); err != nil {
-				return err
-			}
-			for n, v := range all {
-				op := n
-				if m, ok := v.(map[string]any); ok && to == "waiters" {
-					op, _ = m["operation"].(string)
-				}
-				if _, ok := outOps[op]; !ok {
-					delete(all, n)
-				}
-			}
-			if len(all) > 0 {
-				doc[to] = strip(all)
-			}
-		}
+	kept := func(name string) bool { return had.Operations[name] != nil }
+	operations.keep(func(name string, _ *node) bool { return kept(name) })
+	reached := map[string]bool{}
+	reach(operations, shapes, reached)
+	shapes.keep(func(name string, _ *node) bool { return reached[name] })
+	doc := &node{object: true}
+	doc.add("metadata", service.get("metadata"))
+	doc.add("operations", operations)
+	doc.add("shapes", shapes)
+	if all := docs["paginators-1"].get("pagination"); all != nil {
+		all.keep(func(name string, _ *node) bool { return kept(name) })
+		doc.add("pagination", all)
 	}
-	b, err := json.MarshalIndent(doc, "", " ")
+	if all := docs["waiters-2"].get("waiters"); all != nil {
+		all.keep(func(_ string, v *node) bool { return kept(v.get("operation").text()) })
+		doc.add("waiters", all)
+	}
+	strip(doc)
+	b, err := doc.MarshalJSON() // not json.Marshal, which would escape what patterns are made of
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, append(b, '\n'), 0o644)
+	var out bytes.Buffer
+	if err := json.Indent(&out, b, "", " "); err != nil {
+		return err
+	}
+	return os.WriteFile(path, out.Bytes(), 0o644)
 }
 
-// reach collects every shape that v names, and what those name.
-func reach(v any, shapes, into map[string]any) {
-	switch t := v.(type) {
-	case map[string]any:
-		if n, ok := t["shape"].(string); ok && into[n] == nil && shapes[n] != nil {
-			into[n] = shapes[n]
-			reach(shapes[n], shapes, into)
+// reach collects the names of every shape that n names, and of those that they name.
+func reach(n *node, shapes *node, into map[string]bool) {
+	if name := n.get("shape").text(); name != "" && !into[name] {
+		if sh := shapes.get(name); sh != nil {
+			into[name] = true
+			reach(sh, shapes, into)
 		}
-		keys := make([]string, 0, len(t))
-		for k := range t {
-			keys = append(keys, k)
-		}
-		sort.Strings(keys)
-		for _, k := range keys {
-			reach(t[k], shapes, into)
-		}
-	case []any:
-		for _, x := range t {
-			reach(x, shapes, into)
-		}
+	}
+	for _, v := range n.values {
+		reach(v, shapes, into)
+	}
+	for _, v := range n.list {
+		reach(v, shapes, into)
 	}
 }
 
 // strip leaves the prose out.
-func strip(v any) any {
-	switch t := v.(type) {
-	case map[string]any:
-		for k, x := range t {
-			if _, text := x.(string); text && (k == "documentation" || k == "documentationUrl" || k == "description") {
-				delete(t, k)
-				continue
-			}
-			t[k] = strip(x)
-		}
-	case []any:
-		for i, x := range t {
-			t[i] = strip(x)
-		}
+func strip(n *node) {
+	if n.object {
+		n.keep(func(key string, v *node) bool {
+			return v.text() == "" || key != "documentation" && key != "documentationUrl" && key != "description"
+		})
 	}
-	return v
+	for _, v := range n.values {
+		strip(v)
+	}
+	for _, v := range n.list {
+		strip(v)
+	}
 }
