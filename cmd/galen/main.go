@@ -6,6 +6,9 @@ import (
 	"os"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/galen-health/galen/platform/sql"
+	"github.com/galen-health/galen/platform/sql/duck"
 )
 
 // version is set by the build.
@@ -28,6 +31,9 @@ func (versionCmd) Run() error {
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == sql.ChildArg { // this binary is also the confined child that answers one SQL query
+		os.Exit(duck.Main())
+	}
 	var c cli
 	ctx := kong.Parse(&c, kong.Name("galen"), kong.Description("The open, self-hosted answer to AWS for Health."), kong.UsageOnError())
 	if err := ctx.Run(); err != nil {
