@@ -103,6 +103,9 @@ func (x *index) wake() {
 	}
 }
 
+// gather is how long the index waits for more entries: it must not take the disk's time from the log.
+const gather = 30 * time.Millisecond
+
 // follow indexes what the log gains. It fails softly: the log itself is whole, only look-ups lag behind.
 func (x *index) follow(ctx context.Context, log *slog.Logger) {
 	told := false
@@ -118,14 +121,14 @@ func (x *index) follow(ctx context.Context, log *slog.Logger) {
 		if more && err == nil {
 			continue
 		}
-		wait := time.Second
 		select {
 		case <-ctx.Done():
 		case <-x.poke:
-			if err != nil {
-				time.Sleep(100 * time.Millisecond) // a failing store is not to be hammered by every call
-			}
-		case <-time.After(wait):
+		case <-time.After(time.Second):
+		}
+		select { // entries that come together are indexed together; and a failing store is not hammered by every call
+		case <-ctx.Done():
+		case <-time.After(gather):
 		}
 	}
 }

@@ -172,8 +172,11 @@ func cut(s string, n int) string {
 // Size is how many entries the log has.
 func (m *Merkle) Size(ctx context.Context) (uint64, error) { return m.reader.IntegratedSize(ctx) }
 
-// Close publishes a checkpoint over all entries and closes the log.
+// Close publishes a checkpoint over all entries and closes the log. It takes at most a quarter of a minute: what is not published then is
+// published at the next start.
 func (m *Merkle) Close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
 	err := errors.Join(m.shutdown(ctx), m.published(ctx))
 	m.stop()
 	m.indexer.Wait()
