@@ -20,7 +20,7 @@ const (
 	maxSkew      = 5 * time.Minute
 	maxPresigned = 7 * 24 * time.Hour
 	// MaxBuffered bounds a body that must be hashed before its request can be verified, because the client did not send its hash.
-	MaxBuffered = 256 << 20
+	MaxBuffered = 64 << 20
 )
 
 // Secrets finds the secret of an access key. It answers errs.Unauthenticated for a key or token that does not count.

@@ -226,3 +226,5 @@ func pairs(r []rune) (out [][2]rune) {
 	}
 	return out
 }
+
+func newSynth(seed uint64) *synth { return &synth{rand.New(rand.NewPCG(seed, 7)), true} }
