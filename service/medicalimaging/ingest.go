@@ -350,16 +350,3 @@ func (s *Service) setEvent(tx record.Tx, detailType, store string, set *imageSet
 		Workflow string `json:"imageSetWorkflowStatus"`
 	}{"1.0", set.Primary, strconv.FormatInt(version, 10), store, set.ID, string(set.State), string(set.Status)})
 }
-
-// importOne prepares and places one object.
-func (s *Service) importOne(ctx context.Context, d *datastore, o part10) (*prepared, outcome, error) {
-	p, err := s.prepare(ctx, d, o)
-	if err != nil {
-		return nil, outcome{}, err
-	}
-	out, err := s.commit(ctx, d, []*prepared{p})
-	if err != nil {
-		return nil, outcome{}, err
-	}
-	return p, out[0], nil
-}

@@ -24,7 +24,6 @@ type search struct {
 	all           bool // includefield=all
 	limit, offset int
 	fuzzy         bool
-	warning       string
 }
 
 // Attributes that answers hold without being asked (PS3.18 tables 10.6.3-3 to 10.6.3-5), by level.

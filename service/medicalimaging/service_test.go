@@ -1,15 +1,20 @@
 package medicalimaging
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
 	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/galen-health/galen/aws"
 	api "github.com/galen-health/galen/aws/medicalimaging"
@@ -611,4 +616,87 @@ func TestImportGoesOnAfterARestart(t *testing.T) {
 	if !bytes.Contains(manifest, []byte(`"numberOfImportedFiles": 150`)) {
 		t.Errorf("manifest %s", manifest)
 	}
+}
+
+const importFiles = 200
+
+// TestKilledImport is the child of the test below: it imports until it is killed.
+func TestKilledImport(t *testing.T) {
+	dir := os.Getenv("GALEN_TEST_KILLED_IMPORT")
+	if dir == "" {
+		t.Skip("run by TestImportSurvivesKill")
+	}
+	l := openLab(t, dir, objectsIn(t, filepath.Join(dir, "s3")))
+	store := l.create(&api.CreateDatastoreInput{})
+	out, err := l.s.StartDICOMImportJob(l.ctx, &api.StartDICOMImportJobInput{DatastoreId: store, DataAccessRoleArn: "arn:aws:iam::000000000000:role/r", InputS3Uri: "s3://in/", OutputS3Uri: "s3://out/"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Printf("job %s %s\n", store, out.JobId)
+	for n := 0; ; time.Sleep(time.Millisecond) {
+		if sets := l.sets(); len(sets) > 0 && int(*sets[0].Version) > n {
+			n = int(*sets[0].Version)
+			fmt.Printf("round %d\n", n)
+		}
+	}
+}
+
+// An import whose process was killed in the middle goes on at the next start and ends whole: every instance once, the manifest right.
+func TestImportSurvivesKill(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a process")
+	}
+	dir := t.TempDir()
+	obj := objectsIn(t, filepath.Join(dir, "s3"))
+	for i := range importFiles {
+		if err := obj.keep(fmt.Sprintf("in/%03d.dcm", i), slice(study1, series1, i+1, nil)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestKilledImport$")
+	cmd.Env = append(os.Environ(), "GALEN_TEST_KILLED_IMPORT="+dir)
+	pipe, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var store, jobID string
+	lines := bufio.NewScanner(pipe)
+	for lines.Scan() {
+		if f := strings.Fields(lines.Text()); len(f) == 3 && f[0] == "job" {
+			store, jobID = f[1], f[2]
+		} else if len(f) == 2 && f[0] == "round" {
+			break
+		}
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait() // killed
+	if jobID == "" {
+		t.Skip("the codecs are not here, or the child did not start")
+	}
+	l := openLab(t, dir, objectsIn(t, filepath.Join(dir, "s3")))
+	l.store = store
+	before := 0
+	if sets := l.sets(); len(sets) == 1 {
+		before = len(at(l.metadata(sets[0].ImageSetId, ""), "Study", "Series", "*", "Instances").(map[string]any))
+	}
+	l.await("the job ends", func() bool {
+		got, err := l.s.GetDICOMImportJob(l.ctx, &api.GetDICOMImportJobInput{DatastoreId: store, JobId: jobID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.JobProperties.JobStatus == api.JobStatusCompleted
+	})
+	sets := l.sets()
+	if len(sets) != 1 {
+		t.Fatalf("%d image sets", len(sets))
+	}
+	after := len(at(l.metadata(sets[0].ImageSetId, ""), "Study", "Series", "*", "Instances").(map[string]any))
+	manifest := l.s3.body["out/"+store+"-DicomImport-"+jobID+"/job-output-manifest.json"]
+	if after != importFiles || !bytes.Contains(manifest, fmt.Appendf(nil, `"numberOfImportedFiles": %d`, importFiles)) {
+		t.Errorf("%d of %d instances, manifest %s", after, importFiles, manifest)
+	}
+	t.Logf("killed with %d of %d instances, ended with %d", before, importFiles, after)
 }

@@ -31,7 +31,6 @@ var checksums string
 type engine struct {
 	file    string
 	ctors   string            // export that runs the static constructors
-	malloc  string            // not called: buffers belong to the codec's objects
 	imports map[string]string // name in the module → what it is
 	classes []string          // made once in each instance
 	// interruptible instances stop when their context ends, at a quarter of the speed. The others cannot be stopped, and hold up the
@@ -102,7 +101,6 @@ type instance struct {
 	objects map[string]*object // by class name
 	records map[uint32]*record // value objects by raw type
 	view    view               // the last memory view that the codec handed out
-	thrown  string             // what the codec threw last
 }
 
 // class and record are what the codec registered of itself.
