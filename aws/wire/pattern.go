@@ -71,7 +71,16 @@ func rewrite(text string) (expr, not string) {
 // maxRepeat is the largest count that Go's engine takes.
 const maxRepeat = 1000
 
-// longRepeats writes x{m,n} with n over maxRepeat as x{…,1000}x{…,1000}…: the atom before the braces, repeated in parts.
+// atMost repeats an atom up to n times. Either fewer than maxRepeat come, or maxRepeat and then the rest: at no place can a reader be in more than two, so
+// matching takes time in proportion to the value.
+func atMost(atom string, n int) string {
+	if n <= maxRepeat {
+		return fmt.Sprintf("%s{0,%d}", atom, n)
+	}
+	return fmt.Sprintf("(?:%s{0,%d}|%s{%d}%s)", atom, maxRepeat-1, atom, maxRepeat, atMost(atom, n-maxRepeat))
+}
+
+// longRepeats writes x{m,n} with n over maxRepeat in parts: the atom before the braces, m times, then at most n-m times.
 func longRepeats(text string) string {
 	var out strings.Builder
 	start := 0 // of the atom that a repetition would apply to, in out
@@ -90,12 +99,10 @@ func longRepeats(text string) string {
 			atom := so[start:]
 			out.Reset()
 			out.WriteString(so[:start] + "(?:")
-			for hi > 0 {
-				n, m := min(hi, maxRepeat), min(lo, maxRepeat)
-				fmt.Fprintf(&out, "%s{%d,%d}", atom, m, n)
-				hi, lo = hi-n, lo-m
+			for hi -= lo; lo > 0; lo -= min(lo, maxRepeat) {
+				fmt.Fprintf(&out, "%s{%d}", atom, min(lo, maxRepeat))
 			}
-			out.WriteByte(')')
+			out.WriteString(atMost(atom, hi) + ")")
 			i += end + 1
 		case '(':
 			groups = append(groups, out.Len())
