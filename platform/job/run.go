@@ -59,6 +59,9 @@ func (e *Engine) launch(space record.Space, id string, kind Kind, s *stored) {
 		for sp := range e.waiting { // a place is free
 			e.dirty[sp] = true
 		}
+		if r.unfinished() { // only now can its next attempt be seen: while it ran, a scan passed it over
+			e.dirty[space] = true
+		}
 		clear(e.waiting)
 		e.mu.Unlock()
 		e.signal()
@@ -124,7 +127,6 @@ func (r *run) work(ctx context.Context) func(*stored) {
 // later queues the job again after a pause.
 func (r *run) later(n int, why string) func(*stored) {
 	at := time.Now().Add(r.e.cfg.Backoff(n))
-	r.e.wakeAt(r.space, at)
 	return func(s *stored) {
 		s.release(Queued)
 		s.NotBefore, s.LastError = at, why
@@ -289,6 +291,13 @@ func (r *run) Progress(done, total int64, unit string) {
 	r.mu.Lock()
 	r.done, r.total, r.unit = done, total, unit
 	r.mu.Unlock()
+}
+
+// unfinished says that the job may have to run again.
+func (r *run) unfinished() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.s.open()
 }
 
 func (r *run) progress() (done, total int64, unit string) {
