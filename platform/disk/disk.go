@@ -47,6 +47,9 @@ type File interface {
 // lockName is the file whose lock says that a process holds the folder.
 const lockName = "LOCK"
 
+// ErrHeld is what Open's error is when another process holds the folder.
+var ErrHeld = errors.New("held by another process")
+
 // Open opens a real folder, made when absent, and holds it until Close.
 func Open(dir string) (FS, error) {
 	if err := makeDirs(dir); err != nil {
@@ -59,7 +62,7 @@ func Open(dir string) (FS, error) {
 	lock, err := vfs.Default.Lock(filepath.Join(dir, lockName))
 	if err != nil {
 		_ = root.Close()
-		return nil, fmt.Errorf("%s is held by another process: %w", dir, err)
+		return nil, fmt.Errorf("%s is %w: %w", dir, ErrHeld, err)
 	}
 	return &folder{root: root, lock: lock}, nil
 }
