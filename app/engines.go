@@ -52,14 +52,12 @@ func openEngines(ctx context.Context, cfg *Config, log *slog.Logger, local *edge
 			e = nil
 		}
 	}()
-	var rootKey []byte
-	if s := os.Getenv("GALEN_ROOT_KEY"); s != "" {
-		if rootKey, err = keyring.ParseRoot(s); err != nil {
-			return e, err
-		}
+	root, err := rootKey()
+	if err != nil {
+		return e, err
 	}
 	dir := func(name string) string { return filepath.Join(cfg.DataDir, name) }
-	if e.keys, err = keyring.Open(dir("keys"), rootKey, keyring.Config{Account: cfg.Account, Region: cfg.Region}); err != nil {
+	if e.keys, err = keyring.Open(dir("keys"), root, keyring.Config{Account: cfg.Account, Region: cfg.Region}); err != nil {
 		return e, err
 	}
 	e.closers = append(e.closers, e.keys.Close)
@@ -86,6 +84,15 @@ func openEngines(ctx context.Context, cfg *Config, log *slog.Logger, local *edge
 	}
 	e.events.Watch(job.Topic, func(m record.Message) { e.jobs.Wake(m.Space) })
 	return e, e.openIdentity(ctx, cfg)
+}
+
+// rootKey is the root key that the environment gives; nil = the key folder's own.
+func rootKey() ([]byte, error) {
+	s := os.Getenv("GALEN_ROOT_KEY")
+	if s == "" {
+		return nil, nil
+	}
+	return keyring.ParseRoot(s)
 }
 
 // start runs the background work until ctx ends; group waits for its end.

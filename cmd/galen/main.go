@@ -20,6 +20,7 @@ type cli struct {
 	Serve     serveCmd     `cmd:"" help:"Run the server: every service behind one address."`
 	Route     routeCmd     `cmd:"" help:"Say for any file which service owns it, by content alone."`
 	Catalogue catalogueCmd `cmd:"" help:"Print the portfolio: who owns what, under which contracts, how available it is."`
+	Verify    verifyCmd    `cmd:"" help:"Read all data at rest, server stopped: exit 0 when it is whole, else 1 and a line a fault."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 
