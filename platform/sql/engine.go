@@ -111,10 +111,7 @@ func (e *Engine) Run(ctx context.Context, q Query, fn func(Page) error) error {
 		if m.Columns != nil {
 			columns = m.Columns
 		}
-		if m.End && pages > 0 {
-			return nil
-		}
-		if len(m.Rows) == 0 && !m.End {
+		if len(m.Rows) == 0 && (pages > 0 || !m.End) {
 			return nil
 		}
 		pages++
