@@ -96,4 +96,3 @@ func Prune(w []float32, n, keep int) *Table {
 	}
 	return t
 }
-

@@ -1,0 +1,110 @@
+package transcript_test
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/galen-health/galen/standard/clinical/transcript"
+)
+
+const healthScribe = `{"Conversation":{"ConversationId":"c1","LanguageCode":"en-US","TranscriptSegments":[
+ {"SegmentId":"a","Content":"Any fever?","ParticipantDetails":{"ParticipantRole":"CLINICIAN_0"},"BeginAudioTime":0.5,"EndAudioTime":1.5},
+ {"SegmentId":"b","Content":"Müde, chest pain for two days.","ParticipantDetails":{"ParticipantRole":"PATIENT_0"},"BeginAudioTime":2,"EndAudioTime":4}]}}`
+
+const transcribe = `{"jobName":"x","results":{"transcripts":[{"transcript":"…"}],"audio_segments":[
+ {"id":0,"transcript":"How are you? Any pain?","start_time":"0.0","end_time":"1.0","speaker_label":"spk_1"},
+ {"id":1,"transcript":"My knee hurts.","start_time":"1.5","end_time":"2.0","speaker_label":"spk_0"}]}}`
+
+func TestForms(t *testing.T) {
+	for name, c := range map[string]struct{ in, want string }{
+		"HealthScribe":       {healthScribe, "a/CLINICIAN_0 b/PATIENT_0"},
+		"Transcribe":         {transcribe, "segment-0/CLINICIAN_0 segment-1/PATIENT_0"},
+		"dialogue":           {"Doctor: hello\nand more\nPatient: hi there\n", "segment-0/CLINICIAN segment-1/PATIENT"},
+		"dialogue, brackets": {"[doctor] hi , brian\n[patient] hi\n[doctor] bye", "segment-0/CLINICIAN segment-1/PATIENT segment-2/CLINICIAN"},
+	} {
+		got, err := transcript.Parse([]byte(c.in))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		var all []string
+		for _, s := range got.TranscriptSegments {
+			all = append(all, s.SegmentId+"/"+s.ParticipantDetails.ParticipantRole)
+		}
+		if s := strings.Join(all, " "); s != c.want {
+			t.Errorf("%s: %s, want %s", name, s, c.want)
+		}
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	for name, in := range map[string]string{
+		"empty": "", "prose": "The patient is well.\nShe goes home.", "other JSON": `{"a":1}`, "no segments": `{"Conversation":{"TranscriptSegments":[]}}`, "cut": healthScribe[:50],
+		"not UTF-8": "Doctor: \xff\nPatient: x", "twice": strings.Replace(healthScribe, `"b"`, `"a"`, 1), "backwards": strings.Replace(healthScribe, `"EndAudioTime":4`, `"EndAudioTime":1`, 1),
+		"list": "Note: a\nPlan: b",
+	} {
+		if c, err := transcript.Parse([]byte(in)); err == nil {
+			t.Errorf("%s was read as %+v", name, c)
+		}
+	}
+	if _, err := transcript.Parse([]byte("hello")); !errors.Is(err, transcript.ErrNotTranscript) {
+		t.Errorf("error = %v", err)
+	}
+}
+
+// Spans count characters and end inclusively.
+func TestInsights(t *testing.T) {
+	c, err := transcript.Parse([]byte(healthScribe))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.AddInsights()
+	found := map[string]bool{}
+	check := func(s transcript.Span) {
+		for _, seg := range c.TranscriptSegments {
+			if seg.SegmentId == s.SegmentId {
+				if r := []rune(seg.Content); string(r[s.BeginCharacterOffset:s.EndCharacterOffset+1]) != s.Content {
+					t.Errorf("%+v is not in %q", s, seg.Content)
+				}
+				found[s.Content] = true
+				return
+			}
+		}
+		t.Errorf("%+v is of no segment", s)
+	}
+	for _, in := range c.ClinicalInsights {
+		check(in.Spans[0])
+		for _, a := range in.Attributes {
+			check(a.Spans[0])
+		}
+	}
+	if !found["chest pain"] || !found["fever"] || !found["for two days"] {
+		t.Errorf("found %v", found)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{healthScribe, transcribe, "Doctor: hi\nPatient: ho", "[doctor] a\n[patient]"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, err := transcript.Parse(b)
+		if err != nil {
+			return
+		}
+		for _, s := range c.TranscriptSegments {
+			if s.SegmentId == "" || !strings.HasPrefix(s.ParticipantDetails.ParticipantRole, "CLINICIAN") && !strings.HasPrefix(s.ParticipantDetails.ParticipantRole, "PATIENT") {
+				t.Fatalf("segment %+v", s)
+			}
+		}
+		out, err := json.Marshal(transcript.Document{Conversation: *c})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := transcript.Parse(out); err != nil || len(again.TranscriptSegments) != len(c.TranscriptSegments) {
+			t.Fatalf("what was written cannot be read: %v", err)
+		}
+	})
+}
