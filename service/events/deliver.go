@@ -218,6 +218,8 @@ func (s *Service) turn(ctx context.Context) (n int, next time.Duration, err erro
 // permanent marks a failure that trying again cannot mend.
 type permanent struct{ error }
 
+func (p permanent) Unwrap() error { return p.error }
+
 // deliver tries one delivery and writes down what came of it; due is when to try again. An error is one of the store: nothing was decided.
 func (s *Service) deliver(ctx context.Context, d *delivery) (due time.Time, err error) {
 	t, err := s.target(ctx, d)

@@ -272,7 +272,7 @@ func TestGivingUp(t *testing.T) {
 	if n, m := len(gone.bodies()), len(busy.bodies()); n != 1 || m != 3 {
 		t.Errorf("%d and %d attempts, want 1 and 3", n, m)
 	}
-	if d := f.lines(t, "dead")[0]; d["ERROR_CODE"] != "PERMANENT_FAILURE" || d["TARGET_ARN"] != gone.URL || d["RULE_ARN"] != "arn:aws:events:"+region+":"+acct+":rule/r" {
+	if d := f.lines(t, "dead")[0]; d["ERROR_CODE"] != "PERMANENT_FAILURE" || d["TARGET_ARN"] != gone.URL || d["RULE_ARN"] != "arn:aws:events:"+region+":"+acct+":rule/r" || d["ERROR_MESSAGE"] != "the webhook answered 410" {
 		t.Errorf("dead letter %v", d)
 	}
 	for key, body := range f.bucket.objects {
@@ -411,6 +411,8 @@ func TestRulesAndBuses(t *testing.T) {
 	eventually(t, "the default rule takes the other", func() bool { return len(f.lines(t, "default")) == 1 })
 	must[*api.DisableRuleOutput](t)(f.DisableRule(ctx, &api.DisableRuleInput{Name: "r", EventBusName: "lab"}))
 	put("lab")
+	put("") // events are matched in order: once this one is through, so was the one before
+	eventually(t, "the disabled rule was passed by", func() bool { return len(f.lines(t, "default")) == 2 })
 	must[*api.EnableRuleOutput](t)(f.EnableRule(ctx, &api.EnableRuleInput{Name: "r", EventBusName: "lab"}))
 	put("lab")
 	eventually(t, "only the second event passes", func() bool { return len(f.lines(t, "lab")) >= 2 })
