@@ -105,7 +105,7 @@ func (s *Service) nativeFrame(ctx context.Context, in *instance, i int) (out pix
 	m.Photometric = in.Pixel.Photometric
 	s.codecs <- struct{}{}
 	defer func() { <-s.codecs }()
-	dec, err := pixel.Decode(ctx, in.Stored, m, b, in.Pixel.Own)
+	dec, err := pixel.Decode(ctx, in.Stored, m, b)
 	if err != nil && in.Pixel.Own {
 		return out, errs.Wrap(errs.Corrupt, err, "a stored frame cannot be decoded")
 	}

@@ -224,7 +224,7 @@ func describe(d *dicom.Dataset, m dicom.Image, c coded) {
 
 // code brings one frame into the store's format and proves that it decodes to the same pixels.
 func (s *Service) code(ctx context.Context, target, syntax string, m dicom.Image, b []byte) (c coded) {
-	dec, err := pixel.Decode(ctx, syntax, m, b, false)
+	dec, err := pixel.Decode(ctx, syntax, m, b)
 	if err != nil {
 		return coded{err: err}
 	}
@@ -265,7 +265,7 @@ func (c *coded) verify(ctx context.Context, m dicom.Image, want uint32) error {
 			return fmt.Errorf("the encoded frame: %w", err)
 		}
 	} else {
-		back, err := pixel.Decode(ctx, c.stored, m, c.stream, true)
+		back, err := pixel.Decode(ctx, c.stored, m, c.stream)
 		if err != nil {
 			return fmt.Errorf("the encoded frame: %w", err)
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
-	"time"
 
 	"github.com/tetratelabs/wazero/api"
 )
@@ -23,16 +22,6 @@ const (
 func (f Format) String() string { return [...]string{"HTJ2K", "JPEG 2000", "JPEG-LS"}[f] }
 
 func (f Format) engine() *engine { return [...]*engine{openjph, openjpeg, charls}[f] }
-
-func (f Format) foreign() *engine {
-	return [...]*engine{openjphForeign, openjpegForeign, charlsForeign}[f]
-}
-
-// patience is how long a code stream may keep a codec busy, besides a second for every megabyte of its picture: the codecs are ten times
-// as fast and more, and some broken streams keep them busy for ever.
-var patience = 10 * time.Second
-
-func (f Frame) timeLimit() time.Duration { return patience + time.Duration(f.Bytes()*1000) }
 
 // ErrUnsupported is a frame that the codec cannot take: its glue counts one byte a sample where pixels have several components.
 var ErrUnsupported = errors.New("htj2k: samples of more than 8 bits in pixels of several components are not supported")
@@ -68,8 +57,7 @@ func Encode(ctx context.Context, format Format, f Frame, pixels []byte, colorTra
 		return nil, err
 	}
 	defer func() { e.release(in, err) }()
-	ctx, cancel := context.WithTimeout(ctx, f.timeLimit())
-	defer cancel()
+	in.refuel(f)
 	enc := in.objects[e.classes[0]]
 	info, err := in.describe(ctx, f, colorTransform && f.Components == 3)
 	if err != nil {
@@ -164,18 +152,9 @@ func (in *instance) describe(ctx context.Context, f Frame, transform bool) (uint
 	return uint32(at), nil
 }
 
-// Decode expands a code stream of unknown origin: interleaved by pixel, little endian. It is stopped when it takes too long.
+// Decode expands a code stream: interleaved by pixel, little endian.
 func Decode(ctx context.Context, format Format, stream []byte) (Frame, []byte, error) {
-	return decodeWith(ctx, format.foreign(), format, stream)
-}
-
-// DecodeOwn is Decode for streams that Encode made: four times as fast, and not to be interrupted.
-func DecodeOwn(ctx context.Context, format Format, stream []byte) (Frame, []byte, error) {
-	return decodeWith(ctx, format.engine(), format, stream)
-}
-
-func decodeWith(ctx context.Context, e *engine, format Format, stream []byte) (Frame, []byte, error) {
-	return decode(ctx, e, format, stream, func(ctx context.Context, in *instance, dec *object, f *Frame) ([]byte, error) {
+	return decode(ctx, format, stream, func(ctx context.Context, in *instance, dec *object, f *Frame) ([]byte, error) {
 		if _, err := in.call(ctx, dec, "decode"); err != nil {
 			return nil, err
 		}
@@ -190,9 +169,9 @@ func decodeWith(ctx context.Context, e *engine, format Format, stream []byte) (F
 	})
 }
 
-// DecodeLevels expands an HTJ2K stream that Encode made at every resolution, the smallest first, and calls fn with each; the last is the full one.
+// DecodeLevels expands an HTJ2K stream at every resolution, the smallest first, and calls fn with each; the last is the full one.
 func DecodeLevels(ctx context.Context, stream []byte, fn func(width, height int, pixels []byte)) (Frame, error) {
-	f, _, err := decode(ctx, openjph, HTJ2K, stream, func(ctx context.Context, in *instance, dec *object, f *Frame) ([]byte, error) {
+	f, _, err := decode(ctx, HTJ2K, stream, func(ctx context.Context, in *instance, dec *object, f *Frame) ([]byte, error) {
 		for level := f.Levels; level >= 0; level-- {
 			method, args := "decode", []uint64(nil)
 			if level > 0 {
@@ -221,7 +200,7 @@ func DecodeLevels(ctx context.Context, stream []byte, fn func(width, height int,
 
 func ceilShift(n, s int) int { return (n + 1<<s - 1) >> s }
 
-func decode(ctx context.Context, e *engine, format Format, stream []byte, run func(context.Context, *instance, *object, *Frame) ([]byte, error)) (f Frame, pixels []byte, err error) {
+func decode(ctx context.Context, format Format, stream []byte, run func(context.Context, *instance, *object, *Frame) ([]byte, error)) (f Frame, pixels []byte, err error) {
 	if f, err = Header(stream); err != nil {
 		return f, nil, err
 	}
@@ -234,13 +213,13 @@ func decode(ctx context.Context, e *engine, format Format, stream []byte, run fu
 			return f, nil, err
 		}
 	}
+	e := format.engine()
 	in, err := e.borrow(ctx)
 	if err != nil {
 		return f, nil, err
 	}
 	defer func() { e.release(in, err) }()
-	ctx, cancel := context.WithTimeout(ctx, f.timeLimit())
-	defer cancel()
+	in.refuel(f)
 	dec := in.objects[e.classes[1]]
 	buf, err := in.buffer(ctx, dec, "getEncodedBuffer", uint64(len(stream)))
 	if err != nil {

@@ -33,9 +33,6 @@ type engine struct {
 	ctors   string            // export that runs the static constructors
 	imports map[string]string // name in the module → what it is
 	classes []string          // made once in each instance
-	// interruptible instances stop when their context ends, at a quarter of the speed. The others cannot be stopped, and hold up the
-	// garbage collector as long as they run: they get only what is known to end.
-	interruptible bool
 
 	once     sync.Once
 	err      error
@@ -64,7 +61,10 @@ func (e *engine) compile(ctx context.Context) error {
 	if e.slots, err = hostSlots(wasm); err != nil {
 		return err
 	}
-	e.runtime = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithMemoryLimitPages(memoryPages).WithCloseOnContextDone(e.interruptible))
+	if wasm, err = meter(wasm); err != nil {
+		return err
+	}
+	e.runtime = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithMemoryLimitPages(memoryPages))
 	if e.compiled, err = e.runtime.CompileModule(ctx, wasm); err != nil {
 		return fmt.Errorf("htj2k: %s: %w", e.file, err)
 	}
@@ -86,6 +86,16 @@ func (e *engine) compile(ctx context.Context) error {
 	return nil
 }
 
+// startFuel is what the start of an instance may use, and refuel what a frame may: turns of loops, many times what the codecs take.
+const startFuel = 1 << 30
+
+func (in *instance) refuel(f Frame) { in.fuel.Set(fuelBase + fuelPerByte*uint64(f.Bytes())) }
+
+const (
+	fuelBase    = 1 << 27
+	fuelPerByte = 2000
+)
+
 const (
 	memoryPages = 32768             // 2 GiB of linear memory at most
 	keepPages   = 256 << 20 / 65536 // an instance that grew beyond is not kept
@@ -96,6 +106,7 @@ type instance struct {
 	engine  *engine
 	module  api.Module
 	memory  api.Memory
+	fuel    api.MutableGlobal
 	table   map[uint32]api.Function
 	classes map[uint32]*class  // by raw type
 	objects map[string]*object // by class name
@@ -151,6 +162,8 @@ func (e *engine) borrow(ctx context.Context) (*instance, error) {
 		return nil, fmt.Errorf("htj2k: %s: %w", e.file, err)
 	}
 	in.module, in.memory = mod, mod.Memory()
+	in.fuel = mod.ExportedGlobal(fuelExport).(api.MutableGlobal) // meter made it
+	in.fuel.Set(startFuel)
 	if _, err = mod.ExportedFunction(e.ctors).Call(ctx); err == nil {
 		err = in.construct(ctx)
 	}

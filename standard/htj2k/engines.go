@@ -44,10 +44,3 @@ var (
 		},
 	}
 )
-
-// The same modules once more, for code streams that others made.
-var openjphForeign, charlsForeign, openjpegForeign = interruptible(openjph), interruptible(charls), interruptible(openjpeg)
-
-func interruptible(e *engine) *engine {
-	return &engine{file: e.file, ctors: e.ctors, classes: e.classes, imports: e.imports, interruptible: true}
-}

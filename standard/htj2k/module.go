@@ -5,11 +5,12 @@ import (
 	"errors"
 )
 
+var errModule = errors.New("htj2k: the codec module is not WebAssembly as expected")
+
 // hostSlots reads which slots of a module's table hold imported functions, and which import each is: wazero cannot look those up.
 func hostSlots(wasm []byte) (map[uint32]uint32, error) {
-	bad := errors.New("htj2k: the codec module is not WebAssembly as expected")
 	if len(wasm) < 8 || string(wasm[:4]) != "\x00asm" {
-		return nil, bad
+		return nil, errModule
 	}
 	r := &reader{b: wasm[8:]}
 	imports := uint32(0)
@@ -23,7 +24,7 @@ func hostSlots(wasm []byte) (map[uint32]uint32, error) {
 				section.take(section.u32())
 				section.take(section.u32())
 				if section.byte() != 0 {
-					return nil, bad // functions only
+					return nil, errModule // functions only
 				}
 				section.u32()
 				imports++
@@ -31,7 +32,7 @@ func hostSlots(wasm []byte) (map[uint32]uint32, error) {
 		case 9: // elements
 			for n := section.u32(); n > 0 && !section.bad; n-- {
 				if section.u32() != 0 || section.byte() != 0x41 { // active, table 0, i32.const
-					return nil, bad
+					return nil, errModule
 				}
 				at := section.u32()
 				section.byte() // end
@@ -46,7 +47,7 @@ func hostSlots(wasm []byte) (map[uint32]uint32, error) {
 		r.bad = r.bad || section.bad
 	}
 	if r.bad {
-		return nil, bad
+		return nil, errModule
 	}
 	return slots, nil
 }

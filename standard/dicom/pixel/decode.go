@@ -43,8 +43,8 @@ func Lossless(syntax string) bool {
 	return dicom.Native(syntax)
 }
 
-// Decode expands a frame. own says that Encode made it.
-func Decode(ctx context.Context, syntax string, m dicom.Image, frame []byte, own bool) (Frame, error) {
+// Decode expands a frame.
+func Decode(ctx context.Context, syntax string, m dicom.Image, frame []byte) (Frame, error) {
 	if dicom.Native(syntax) {
 		return Frame{frame, m.Photometric}, nil
 	}
@@ -58,11 +58,11 @@ func Decode(ctx context.Context, syntax string, m dicom.Image, frame []byte, own
 	case dicom.JPEGBaseline, dicom.JPEGExtended, dicom.JPEGLossless, dicom.JPEGLosslessSV1:
 		return decodeJPEG(m, frame)
 	case dicom.JPEGLSLossless, dicom.JPEGLSNearLossless:
-		return decodeStream(ctx, htj2k.JPEGLS, m, frame, own)
+		return decodeStream(ctx, htj2k.JPEGLS, m, frame)
 	case dicom.JPEG2000Lossless, dicom.JPEG2000:
-		return decodeStream(ctx, htj2k.JPEG2000, m, frame, own)
+		return decodeStream(ctx, htj2k.JPEG2000, m, frame)
 	case dicom.HTJ2KLossless, dicom.HTJ2KLosslessRPCL, dicom.HTJ2K:
-		return decodeStream(ctx, htj2k.HTJ2K, m, frame, own)
+		return decodeStream(ctx, htj2k.HTJ2K, m, frame)
 	}
 	return Frame{}, fmt.Errorf("%w: transfer syntax %s", ErrUnsupported, syntax)
 }
@@ -76,7 +76,7 @@ func agree(m dicom.Image, width, height, components, bits int) error {
 	return nil
 }
 
-func decodeStream(ctx context.Context, format htj2k.Format, m dicom.Image, frame []byte, own bool) (Frame, error) {
+func decodeStream(ctx context.Context, format htj2k.Format, m dicom.Image, frame []byte) (Frame, error) {
 	h, err := htj2k.Header(frame)
 	if err != nil {
 		return Frame{}, err
@@ -84,11 +84,7 @@ func decodeStream(ctx context.Context, format htj2k.Format, m dicom.Image, frame
 	if err := agree(m, h.Width, h.Height, h.Components, h.Bits); err != nil {
 		return Frame{}, err
 	}
-	decode := htj2k.Decode
-	if own {
-		decode = htj2k.DecodeOwn
-	}
-	_, px, err := decode(ctx, format, frame)
+	_, px, err := htj2k.Decode(ctx, format, frame)
 	if errors.Is(err, htj2k.ErrUnsupported) {
 		err = fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}

@@ -73,7 +73,7 @@ func TestTwins(t *testing.T) {
 					want = Interleave(want, rf.Image)
 				}
 				b, _ := fr.Frame(i)
-				got, err := Decode(t.Context(), f.TransferSyntax, fr.Image, b, false)
+				got, err := Decode(t.Context(), f.TransferSyntax, fr.Image, b)
 				if err != nil {
 					t.Errorf("%s frame %d: %v", path, i+1, err)
 					continue
@@ -129,7 +129,7 @@ func TestEncodeTheCorpus(t *testing.T) {
 		name := strings.TrimPrefix(path, root)
 		for i := range min(fr.Image.Frames, 2) {
 			stored, _ := fr.Frame(i)
-			px, err := Decode(t.Context(), f.TransferSyntax, fr.Image, stored, false)
+			px, err := Decode(t.Context(), f.TransferSyntax, fr.Image, stored)
 			if err != nil {
 				if !errors.Is(err, ErrUnsupported) {
 					t.Logf("%s: %v", name, err)
@@ -156,7 +156,7 @@ func TestEncodeTheCorpus(t *testing.T) {
 					t.Errorf("%s: %v", name, err)
 					continue
 				}
-				back, err := Decode(t.Context(), syntax, m, enc.Stream, true)
+				back, err := Decode(t.Context(), syntax, m, enc.Stream)
 				if err != nil {
 					t.Errorf("%s: %v", name, err)
 					continue
@@ -177,4 +177,17 @@ func TestEncodeTheCorpus(t *testing.T) {
 	if frames < 250 {
 		t.Errorf("only %d frames were encoded", frames)
 	}
+}
+
+func FuzzRLE(f *testing.F) {
+	f.Add([]byte("\x01\x00\x00\x00\x40\x00\x00\x00"+strings.Repeat("\x00", 56)+"\xff\x07\x01ab"), 2, 2)
+	f.Fuzz(func(t *testing.T, b []byte, rows, cols int) {
+		if rows < 1 || cols < 1 || rows > 1000 || cols > 1000 {
+			return
+		}
+		m := dicom.Image{Rows: rows, Columns: cols, Samples: 1, BitsAllocated: 8}
+		if px, err := rle(b, m); err == nil && len(px) != rows*cols {
+			t.Errorf("%d bytes for %dx%d", len(px), cols, rows)
+		}
+	})
 }
