@@ -26,8 +26,11 @@ import (
 	"github.com/galen-health/galen/aws"
 	"github.com/galen-health/galen/platform/httproute"
 	"github.com/galen-health/galen/platform/safedial"
+	"github.com/galen-health/galen/platform/sql"
+	"github.com/galen-health/galen/service/athena"
 	"github.com/galen-health/galen/service/cloudtrail"
 	"github.com/galen-health/galen/service/comprehendmedical"
+	"github.com/galen-health/galen/service/connecthealth"
 	"github.com/galen-health/galen/service/events"
 	"github.com/galen-health/galen/service/healthlake"
 	"github.com/galen-health/galen/service/kms"
@@ -100,6 +103,22 @@ func openServices(ctx context.Context, cfg *Config, e *engines, local *edge.Loca
 		return nil, err
 	}
 	out.add(cfg, "omics", omicsapi.Contract, genomes)
+	engine, err := sql.NewEngine(filepath.Join(cfg.DataDir, "sql"), 2)
+	if err != nil {
+		return nil, err
+	}
+	queries, err := athena.New(ctx, athena.Config{Records: e.records, Blobs: e.blobs, Jobs: e.jobs, Authorizer: e.authorizer, S3: s3client, Engine: engine, Catalogs: []sql.Catalog{genomes.Catalog()},
+		Account: cfg.Account, Region: cfg.Region})
+	if err != nil {
+		return nil, err
+	}
+	e.ticks = append(e.ticks, queries.Tick)
+	out.add(cfg, "athena", athenaapi.Contract, queries)
+	care, err := connecthealth.New(ctx, connecthealth.Config{Records: e.records, Guard: keys, Account: cfg.Account, Region: cfg.Region})
+	if err != nil {
+		return nil, err
+	}
+	out.add(cfg, "connecthealth", connectapi.Contract, care)
 	out.add(cfg, "comprehendmedical", comprehendapi.Contract, comprehendmedical.New())
 
 	// Contracts without a service yet answer the documented not-implemented error.
@@ -110,11 +129,11 @@ func openServices(ctx context.Context, cfg *Config, e *engines, local *edge.Loca
 	}{
 
 		{"transcribe", transcribeapi.Contract, transcribeapi.Unimplemented{}},
-		{"transcribe", streamapi.Contract, streamapi.Unimplemented{}}, {"connecthealth", connectapi.Contract, connectapi.Unimplemented{}},
-		{"athena", athenaapi.Contract, athenaapi.Unimplemented{}},
+		{"transcribe", streamapi.Contract, streamapi.Unimplemented{}},
 		{"ecr", ecrapi.Contract, ecrapi.Unimplemented{}}, {"cloudwatch-logs", logsapi.Contract, logsapi.Unimplemented{}}, {"pricing", pricingapi.Contract, pricingapi.Unimplemented{}},
 	} {
 		out.add(cfg, c.id, c.contract, c.impl)
 	}
+	e.ticks = append(e.ticks, e.sweep(out.keepers()))
 	return out, nil
 }
