@@ -1,14 +1,121 @@
 package pebble
 
 import (
-	"strings"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/record"
 )
 
-// small is how many matches of a node are looked at before it counts as large.
-const small = 2048
+// plan says where the evaluation changes its ways. The tests shrink it, so that small data takes every way.
+type plan struct {
+	few   int // records that are tested one by one rather than met by listing another index
+	list  int // postings that are listed before a span counts as large
+	probe int // records that are tested before a filter looks at how many passed
+	sort  int // matches that are sorted in memory rather than met by walking the order's index
+	walk  int // records that are tested on such a walk before it is given up
+	union int // values that are merged as streams
+}
+
+var usualPlan = plan{few: 256, list: 8192, probe: 4096, sort: 2048, walk: 20_000, union: 64}
+
+// evaluation is one query over one view.
+type evaluation struct {
+	ctx   context.Context
+	v     *view
+	kind  string
+	no    uint16
+	desc  bool // from the newest record to the oldest
+	total bool // every match is wanted, not a page
+	steps int
+	heads *pebble.Iterator
+	hits  *pebble.Iterator // over the versions
+	joins map[string]*join // by what they say
+}
+
+func (v *view) evaluation(ctx context.Context, kind string) (*evaluation, error) {
+	if v.past() {
+		return nil, errs.New(errs.Unsupported, "a past state cannot be searched: restore it into a space first")
+	}
+	no, err := v.s.number(kind, false)
+	return &evaluation{ctx: ctx, v: v, kind: kind, no: no, joins: map[string]*join{}}, err
+}
+
+func (e *evaluation) close() error {
+	var err error
+	for _, it := range []*pebble.Iterator{e.heads, e.hits} {
+		if it != nil {
+			err = firstError(err, storeError(it.Close()))
+		}
+	}
+	for _, j := range e.joins {
+		err = firstError(err, j.inner.close())
+	}
+	return err
+}
+
+// tick looks at the context now and then.
+func (e *evaluation) tick() error {
+	if e.steps++; e.steps&0x3ff == 0 {
+		return e.ctx.Err()
+	}
+	return nil
+}
+
+// head reads a record's entries. One iterator serves the whole query: records are met in order, so the next one is near.
+func (e *evaluation) head(pid uint64) (*head, error) {
+	if err := e.tick(); err != nil {
+		return nil, err
+	}
+	if err := e.over(&e.heads, tableHead); err != nil {
+		return nil, err
+	}
+	if !e.heads.SeekGE(headKey(e.v.sp.id, e.no, pid)) || binary.BigEndian.Uint64(e.heads.Key()[kindSize:]) != pid {
+		return nil, firstError(storeError(e.heads.Error()), corrupt("a record has no head"))
+	}
+	b, err := e.heads.ValueAndErr()
+	if err != nil {
+		return nil, storeError(err)
+	}
+	return decodeHead(b)
+}
+
+// over opens an iterator over the kind's part of a table, once.
+func (e *evaluation) over(it **pebble.Iterator, table byte) (err error) {
+	if *it == nil {
+		p := appendKind(nil, table, e.v.sp.id, e.no)
+		*it, err = e.v.snap.NewIter(&pebble.IterOptions{LowerBound: p, UpperBound: next(p)})
+	}
+	return storeError(err)
+}
+
+// hit reads a match's newest version, with its body when that is wanted.
+func (e *evaluation) hit(pid uint64, body bool) (*record.Version, error) {
+	if err := e.over(&e.hits, tableVersion); err != nil {
+		return nil, err
+	}
+	if !e.hits.SeekGE(versionKey(e.v.sp.id, e.no, pid, math.MaxInt64)) || binary.BigEndian.Uint64(e.hits.Key()[kindSize:]) != pid {
+		return nil, firstError(storeError(e.hits.Error()), corrupt("a version of a record is missing"))
+	}
+	b, err := e.hits.ValueAndErr()
+	if err != nil {
+		return nil, storeError(err)
+	}
+	st, err := decodeVersion(b)
+	if err != nil {
+		return nil, err
+	}
+	version := versionOf(e.hits.Key())
+	if !body {
+		return &record.Version{Kind: e.kind, ID: st.id, PID: pid, Version: version, Commit: st.commit, Time: micros(st.time)}, nil
+	}
+	return e.v.open(e.kind, e.no, pid, version, st)
+}
 
 // eval turns a node into a stream.
 func (e *evaluation) eval(x record.Expr) (stream, error) {
@@ -18,394 +125,209 @@ func (e *evaluation) eval(x record.Expr) (stream, error) {
 	case record.And:
 		return e.and(n)
 	case record.Or:
-		o := &or{}
+		return e.or(n)
+	case record.Not:
+		return e.without(n.Expr)
+	case record.Missing:
+		return e.missing(n)
+	case record.IDs:
+		return e.ids(n)
+	case record.Join, record.JoinBack:
+		j, err := e.joined(x)
+		if err != nil {
+			return nil, err
+		}
+		return &set{ranks: j.set.ranks}, nil
+	case record.Match:
+		return e.match(n)
+	case record.Range, record.Prefix, record.Contains, record.TimeRange:
+		return e.span(x)
+	}
+	return nil, unknown(x)
+}
+
+func unknown(x record.Expr) error {
+	return errs.New(errs.Internal, "the query has a node of an unknown type %T", x)
+}
+
+// or merges its operands; many exact values are listed instead, since each open stream has its price.
+func (e *evaluation) or(n record.Or) (stream, error) {
+	if len(n) > e.v.s.plan.union {
+		var pids []uint64
 		for _, p := range n {
 			s, err := e.eval(p)
 			if err != nil {
-				return nil, firstError(err, o.close())
-			}
-			o.parts = append(o.parts, s)
-		}
-		return o, nil
-	case record.Not:
-		of, err := e.all()
-		if err != nil {
-			return nil, err
-		}
-		s, err := e.eval(n.Expr)
-		if err != nil {
-			return nil, firstError(err, of.close())
-		}
-		return &minus{of, s}, nil
-	case record.Missing, record.TimeRange:
-		of, err := e.all()
-		if err != nil {
-			return nil, err
-		}
-		return &filter{of, e, func(pid uint64, h *head) (bool, error) { return e.test(x, pid, h) }}, nil
-	case record.IDs:
-		var pids []uint64
-		for _, id := range n {
-			pid, h, err := lookup(e.v.snap, e.v.sp.id, e.no, id)
-			if err != nil {
 				return nil, err
 			}
-			if h != nil && !h.deleted {
-				pids = append(pids, pid)
+			if pids, _, err = e.drain(s, pids, 0); err != nil {
+				return nil, err
 			}
 		}
-		return newSet(pids), nil
-	case record.Join, record.JoinBack:
-		s, err := e.joined(x)
+		return e.newSet(pids), nil
+	}
+	o := &or{}
+	for _, p := range n {
+		s, err := e.eval(p)
 		if err != nil {
-			return nil, err
+			return nil, firstError(err, o.close())
 		}
-		return &set{pids: s.pids}, nil
+		o.parts = append(o.parts, s)
 	}
-	return e.indexed(x)
+	return o, nil
 }
 
-func firstError(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
-}
-
-// indexed evaluates the nodes that read one index.
-func (e *evaluation) indexed(x record.Expr) (stream, error) {
-	name, ok := indexName(x)
-	if !ok {
-		return nil, errs.New(errs.Internal, "the query has a node of an unknown type %T", x)
-	}
-	index, err := e.v.s.number(name, false)
+// without is the live records that x does not match.
+func (e *evaluation) without(x record.Expr) (stream, error) {
+	of, err := e.all()
 	if err != nil {
 		return nil, err
 	}
-	if index == 0 {
+	s, err := e.eval(x)
+	if err != nil {
+		return nil, firstError(err, of.close())
+	}
+	return &minus{of, s}, nil
+}
+
+// missing is the live records without an index: tested one by one as far as a page needs them, or all less those in the index.
+func (e *evaluation) missing(n record.Missing) (stream, error) {
+	of, err := e.all()
+	if err != nil {
+		return nil, err
+	}
+	index, found := e.v.s.indexNumber(n.Index)
+	if !found {
+		return of, nil
+	}
+	less := func() (stream, error) {
+		all, err := e.all()
+		if err != nil {
+			return nil, err
+		}
+		has, err := e.having(index)
+		if err != nil {
+			return nil, firstError(err, all.close())
+		}
+		return &minus{all, has}, nil
+	}
+	if e.total {
+		if err := of.close(); err != nil {
+			return nil, err
+		}
+		return less()
+	}
+	return &filter{e: e, of: of, test: e.tests(n), other: less}, nil
+}
+
+// having is the records with any value in an index.
+func (e *evaluation) having(index uint16) (*set, error) {
+	var pids []uint64
+	err := e.scanIndex(index, "", "", func(_ []byte, pid uint64) (bool, error) {
+		pids = append(pids, pid)
+		return true, nil
+	})
+	return e.newSet(pids), err
+}
+
+func (e *evaluation) ids(n record.IDs) (stream, error) {
+	var pids []uint64
+	for _, id := range n {
+		if err := e.tick(); err != nil {
+			return nil, err
+		}
+		d, err := find(e.v.snap, e.v.sp.id, e.no, id)
+		if err != nil {
+			return nil, err
+		}
+		if d != nil && !d.deleted {
+			pids = append(pids, d.pid)
+		}
+	}
+	return e.newSet(pids), nil
+}
+
+// match is the records with one exact value.
+func (e *evaluation) match(n record.Match) (stream, error) {
+	if n.Value == "" {
+		return nil, errs.New(errs.Internal, "a Match on index %s has no value", n.Index)
+	}
+	index, found := e.v.s.indexNumber(n.Index)
+	if !found {
 		return &set{}, nil
 	}
-	if m, ok := x.(record.Match); ok {
-		switch m.Value[0] {
-		case 'c': // any system: the values of one code lie side by side
-			prefix := "t" + string(m.Value[1:len(m.Value)-2]) // without the empty second part
-			if len(prefix) > keepFrom {
-				return e.collect(x, index, prefix[:keepFrom], prefix[:keepFrom])
-			}
-			var values []string
-			if err := e.scanIndexValues(index, prefix, func(v string) { values = append(values, v) }); err != nil {
-				return nil, err
-			}
-			o := &or{}
-			for _, v := range values {
-				s, err := e.posts(index, v)
-				if err != nil {
-					return nil, firstError(err, o.close())
-				}
-				o.parts = append(o.parts, s)
-			}
-			return o, nil
-		case 'y': // any code of a system: reads the index once
-			return e.collect(x, index, "t", "t")
+	switch n.Value[0] {
+	case 'c':
+		return e.matchCode(n, index)
+	case 'y':
+		if len(secondOf(n.Value)) <= 2 { // tokens without a system have no posting of it
+			return e.span(n)
 		}
-		v, _ := short(m.Value)
-		return e.posts(index, v)
 	}
-	low, high := bounds(x)
-	return e.collect(x, index, low, high)
+	return e.posts(index, short(n.Value))
 }
 
-// scanIndexValues calls fn once for every distinct value with a prefix, seeking from value to value.
-func (e *evaluation) scanIndexValues(index uint16, prefix string, fn func(string)) error {
-	low := prefix
-	for {
+// matchCode is a code in any system: the tokens of one code lie side by side.
+func (e *evaluation) matchCode(n record.Match, index uint16) (stream, error) {
+	prefix := codePrefix(n.Value)
+	if len(prefix) >= keepFrom {
+		return e.span(n)
+	}
+	var values []string
+	for low := prefix; ; {
 		found := ""
 		if err := e.scanIndex(index, low, prefix, func(v []byte, _ uint64) (bool, error) { found = string(v); return false, nil }); err != nil {
-			return err
+			return nil, err
 		}
 		if found == "" {
-			return nil
+			break
 		}
-		fn(found)
-		up := next([]byte(found))
-		if up == nil {
-			return nil
+		if values = append(values, found); len(values) > e.v.s.plan.union || isCut([]byte(found)) {
+			return e.span(n)
 		}
-		low = string(up)
+		low = string(next([]byte(found)))
 	}
+	o := &or{}
+	for _, v := range values {
+		s, err := e.posts(index, v)
+		if err != nil {
+			return nil, firstError(err, o.close())
+		}
+		o.parts = append(o.parts, s)
+	}
+	return o, nil
 }
 
-// collect reads a span of an index and keeps the pids whose value the node accepts.
-func (e *evaluation) collect(x record.Expr, index uint16, low, high string) (stream, error) {
-	var pids []uint64
-	err := e.scanIndex(index, low, high, func(v []byte, pid uint64) (bool, error) {
-		ok, err := e.accepts(x, index, v, pid)
-		if ok {
-			pids = append(pids, pid)
-		}
-		return true, err
-	})
-	return newSet(pids), err
-}
-
-// accepts decides on a posting's value; a value that was cut is looked up whole.
-func (e *evaluation) accepts(x record.Expr, index uint16, v []byte, pid uint64) (bool, error) {
-	if !isCut(v) {
-		return matches(x, record.Value(v))
+// span is the records with a value in a span of an index. A large one is tested record by record as far as a page needs it, when many records match.
+func (e *evaluation) span(x record.Expr) (stream, error) {
+	bound := e.v.s.plan.list
+	if e.total {
+		bound = 0
 	}
-	h, err := headOf(e.v.snap, e.v.sp.id, e.no, pid)
+	s, over, err := e.list(x, bound)
+	if err != nil || !over {
+		return s, err
+	}
+	of, err := e.all()
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	return anyEntry(h, index, func(v record.Value) (bool, error) { return matches(x, v) })
+	return &filter{e: e, of: of, test: e.tests(x), other: func() (stream, error) { s, _, err := e.list(x, 0); return s, err }}, nil
 }
 
-func anyEntry(h *head, index uint16, fn func(record.Value) (bool, error)) (bool, error) {
-	for _, p := range h.entries {
-		if p.index == index {
-			if ok, err := fn(p.value); ok || err != nil {
-				return ok, err
-			}
-		}
+// list reads a span of an index and keeps the records whose value the node accepts; over tells that the span has more postings than the bound (0 = none).
+func (e *evaluation) list(x record.Expr, bound int) (s *set, over bool, err error) {
+	name, low, high, err := bounds(x)
+	if err != nil {
+		return nil, false, err
 	}
-	return false, nil
-}
-
-func indexName(x record.Expr) (string, bool) {
-	switch n := x.(type) {
-	case record.Match:
-		return n.Index, len(n.Value) > 0
-	case record.Prefix:
-		return n.Index, len(n.Value) > 2
-	case record.Contains:
-		return n.Index, true
-	case record.Range:
-		return n.Index, true
-	case record.Missing:
-		return n.Index, true
+	index, found := e.v.s.indexNumber(name)
+	if !found {
+		return &set{}, false, nil
 	}
-	return "", false
-}
-
-// bounds is the span of an index that a node can match in.
-func bounds(x record.Expr) (low, high string) {
-	switch n := x.(type) {
-	case record.Prefix:
-		p := string(n.Value[:len(n.Value)-2]) // without its end
-		if len(p) > keepFrom {
-			p = p[:keepFrom]
-		}
-		return p, p
-	case record.Contains:
-		return "s", "s"
-	case record.Range:
-		if n.Head != "" {
-			head := string(record.Pair(n.Head, ""))
-			if len(head) > keepFrom {
-				return head[:keepFrom], head[:keepFrom]
-			}
-			low, high = head+startOf(n.Low), head
-			if n.High != "" {
-				high = head + highOf(n.High)
-			}
-			return low, high
-		}
-		low, high = clip(startOf(n.Low)), clip(highOf(n.High))
-		if low == "" && high != "" {
-			low = high[:1]
-		}
-		if high == "" && low != "" {
-			high = low[:1]
-		}
-		if low == "" && high == "" {
-			switch {
-			case n.EndLow != "":
-				return string(n.EndLow[:1]), string(n.EndLow[:1])
-			case n.EndHigh != "":
-				return string(n.EndHigh[:1]), string(n.EndHigh[:1])
-			}
-		}
-	}
-	return low, high
-}
-
-// clip makes a bound one that values which were cut are not outside of.
-func clip(v string) string { return v[:min(len(v), keepFrom)] }
-
-// startOf and highOf: a Period bound compares by its start only.
-func startOf(v record.Value) string {
-	if len(v) == 17 && v[0] == 'p' {
-		return string(v[:9])
-	}
-	return string(v)
-}
-
-func highOf(v record.Value) string { return startOf(v) }
-
-// matches decides a node of one index on one whole value.
-func matches(x record.Expr, v record.Value) (bool, error) {
-	switch n := x.(type) {
-	case record.Match:
-		switch n.Value[0] {
-		case 'c':
-			return v[0] == 't' && strings.HasPrefix(string(v[1:]), string(n.Value[1:len(n.Value)-2])), nil
-		case 'y':
-			return v[0] == 't' && strings.HasSuffix(string(v), string(n.Value[3:])) && systemOf(v) == string(n.Value[3:]), nil
-		}
-		return v == n.Value, nil
-	case record.Prefix:
-		return strings.HasPrefix(string(v), string(n.Value[:len(n.Value)-2])), nil
-	case record.Contains:
-		if v[0] != 's' {
-			return false, nil
-		}
-		t, err := textOf(v)
-		return strings.Contains(t, n.Text), err
-	case record.Range:
-		return inRange(n, v), nil
-	}
-	return false, nil
-}
-
-// systemOf is the escaped second part of a token, with its end.
-func systemOf(v record.Value) string {
-	s := string(v[1:])
-	for i := 0; i+1 < len(s); i++ {
-		if s[i] == 0 {
-			if s[i+1] == 1 {
-				return s[i+2:]
-			}
-			i++
-		}
-	}
-	return ""
-}
-
-func inRange(n record.Range, v record.Value) bool {
-	if n.Head != "" {
-		head := string(record.Pair(n.Head, ""))
-		if !strings.HasPrefix(string(v), head) {
-			return false
-		}
-		v = v[len(head):]
-	}
-	for _, b := range []record.Value{n.Low, n.High, n.EndLow, n.EndHigh} {
-		if b != "" && (len(v) == 0 || v[0] != b[0]) {
-			return false
-		}
-	}
-	start := record.Value(startOf(v))
-	if low := record.Value(startOf(n.Low)); low != "" && (start < low || n.LowOpen && start == low) {
-		return false
-	}
-	if high := record.Value(startOf(n.High)); high != "" && (start > high || n.HighOpen && start == high) {
-		return false
-	}
-	if n.EndLow != "" || n.EndHigh != "" {
-		if len(v) != 17 {
-			return false
-		}
-		end := v[9:]
-		if n.EndLow != "" && end < n.EndLow[9:] || n.EndHigh != "" && end > n.EndHigh[9:] {
-			return false
-		}
-	}
-	return true
-}
-
-// and chooses what drives: exact postings leapfrog; what is dear to list (ranges with many matches, negations, absences) is tested on the records
-// that the others leave.
-func (e *evaluation) and(n record.And) (stream, error) {
-	if len(n) == 0 {
-		return e.all()
-	}
-	a := &and{}
-	var dear []record.Expr
-	fail := func(err error) (stream, error) { return nil, firstError(err, a.close()) }
-	for _, x := range n {
-		switch t := x.(type) {
-		case record.Not, record.Missing, record.TimeRange:
-			dear = append(dear, x)
-			continue
-		case record.Range, record.Prefix, record.Contains, record.Or:
-			s, over, err := e.cheaply(t)
-			if err != nil {
-				return fail(err)
-			}
-			if over {
-				dear = append(dear, x)
-				continue
-			}
-			a.parts = append(a.parts, s)
-			continue
-		}
-		s, err := e.eval(x)
-		if err != nil {
-			return fail(err)
-		}
-		a.parts = append(a.parts, s)
-	}
-	if len(a.parts) == 0 { // nothing cheap: the first that can be listed drives
-		for i, x := range dear {
-			switch x.(type) {
-			case record.Range, record.Prefix, record.Contains, record.Or:
-				s, err := e.eval(x)
-				if err != nil {
-					return fail(err)
-				}
-				a.parts, dear = append(a.parts, s), append(dear[:i:i], dear[i+1:]...)
-			}
-			if len(a.parts) > 0 {
-				break
-			}
-		}
-		if len(a.parts) == 0 {
-			s, err := e.all()
-			if err != nil {
-				return fail(err)
-			}
-			a.parts = append(a.parts, s)
-		}
-	}
-	if len(dear) == 0 {
-		return a, nil
-	}
-	return &filter{a, e, func(pid uint64, h *head) (bool, error) {
-		for _, x := range dear {
-			if ok, err := e.test(x, pid, h); !ok || err != nil {
-				return false, err
-			}
-		}
-		return true, nil
-	}}, nil
-}
-
-// cheaply lists a node unless it has more than small matches.
-func (e *evaluation) cheaply(x record.Expr) (stream, bool, error) {
-	if _, isOr := x.(record.Or); isOr {
-		s, err := e.eval(x)
-		if err != nil {
-			return nil, false, err
-		}
-		pids, over, err := e.drain(s, small)
-		if err = firstError(err, s.close()); err != nil || over {
-			return nil, over, err
-		}
-		return newSet(pids), false, nil
-	}
-	name, ok := indexName(x)
-	if !ok {
-		return nil, false, errs.New(errs.Internal, "the query has a node without an index")
-	}
-	index, err := e.v.s.number(name, false)
-	if err != nil || index == 0 {
-		return &set{}, false, err
-	}
-	low, high := bounds(x)
 	var pids []uint64
-	seen, over := 0, false
+	seen := 0
 	err = e.scanIndex(index, low, high, func(v []byte, pid uint64) (bool, error) {
-		if seen++; seen > 4*small || len(pids) > small {
+		if seen++; bound > 0 && seen > bound {
 			over = true
 			return false, nil
 		}
@@ -415,168 +337,74 @@ func (e *evaluation) cheaply(x record.Expr) (stream, bool, error) {
 		}
 		return true, err
 	})
-	return newSet(pids), over, err
+	return e.newSet(pids), over, err
 }
 
-// test decides a node on one record by its entries.
-func (e *evaluation) test(x record.Expr, pid uint64, h *head) (bool, error) {
-	switch n := x.(type) {
-	case nil:
-		return !h.deleted, nil
-	case record.And:
-		for _, p := range n {
-			if ok, err := e.test(p, pid, h); !ok || err != nil {
-				return false, err
-			}
-		}
-		return true, nil
-	case record.Or:
-		for _, p := range n {
-			if ok, err := e.test(p, pid, h); ok || err != nil {
-				return ok, err
-			}
-		}
-		return false, nil
-	case record.Not:
-		ok, err := e.test(n.Expr, pid, h)
-		return !ok, err
-	case record.IDs:
-		for _, id := range n {
-			if id == h.id {
-				return true, nil
-			}
-		}
-		return false, nil
-	case record.TimeRange:
-		return h.time >= n.Low && h.time <= n.High, nil
-	case record.Join, record.JoinBack:
-		s, err := e.joined(x)
-		if err != nil {
-			return false, err
-		}
-		return s.has(pid), nil
+// accepts decides on a posting's value; a value that was cut is looked up whole.
+func (e *evaluation) accepts(x record.Expr, index uint16, v []byte, pid uint64) (bool, error) {
+	if index == indexTime || !isCut(v) {
+		return matches(x, record.Value(v))
 	}
-	name, ok := indexName(x)
-	if !ok {
-		return false, errs.New(errs.Internal, "the query has a node of an unknown type %T", x)
-	}
-	index, err := e.v.s.number(name, false)
+	h, err := e.head(pid)
 	if err != nil {
 		return false, err
 	}
-	if _, missing := x.(record.Missing); missing {
-		has, err := anyEntry(h, index, func(record.Value) (bool, error) { return true, nil })
-		return !has || index == 0, err
-	}
-	if index == 0 {
-		return false, nil
-	}
-	return anyEntry(h, index, func(v record.Value) (bool, error) { return matches(x, v) })
+	return anyOf(h.of(index), x)
 }
 
-// joined lists a join once and remembers it. Expressions are compared by what they say, so a node that appears twice is listed once.
-func (e *evaluation) joined(x record.Expr) (*set, error) {
-	k := joinKey(x)
-	if s := e.sets[k]; s != nil {
-		return s, nil
+func anyOf(values []posting, x record.Expr) (bool, error) {
+	for _, p := range values {
+		if ok, err := matches(x, p.value); ok || err != nil {
+			return ok, err
+		}
 	}
-	var pids []uint64
-	var err error
-	switch n := x.(type) {
-	case record.Join:
-		pids, err = e.join(n)
-	case record.JoinBack:
-		pids, err = e.joinBack(n)
-	}
-	if err != nil {
-		return nil, err
-	}
-	s := newSet(pids)
-	e.sets[k] = s
-	return s, nil
+	return false, nil
 }
 
-// inner evaluates a join's other side.
-func (e *evaluation) inner(kind string, where record.Expr, fn func(ie *evaluation, pid uint64, h *head) error) error {
-	no, err := e.v.kind(kind)
-	if err != nil || no == 0 {
-		return err
-	}
-	ie := &evaluation{ctx: e.ctx, v: e.v, kind: kind, no: no, sets: map[string]*set{}}
-	s, err := ie.eval(where)
-	if err != nil {
-		return err
-	}
-	for pid := uint64(1); ; {
-		got, err := s.seek(pid)
+// drain appends a stream's pids to out and closes it, up to a bound (0 = none) of what is appended; over reports that there was more, and leaves it open.
+func (e *evaluation) drain(s stream, out []uint64, bound int) (pids []uint64, over bool, err error) {
+	start := len(out)
+	for rank := uint64(first); ; {
+		got, err := s.seek(rank)
 		if err != nil || got == 0 {
-			return firstError(err, s.close())
+			return out, false, firstError(err, s.close())
+		}
+		if bound > 0 && len(out)-start == bound {
+			return out, true, nil
 		}
 		if err := e.tick(); err != nil {
-			return firstError(err, s.close())
+			return nil, false, firstError(err, s.close())
 		}
-		h, err := headOf(e.v.snap, e.v.sp.id, no, got)
-		if err == nil {
-			err = fn(ie, got, h)
-		}
-		if err != nil {
-			return firstError(err, s.close())
-		}
-		pid = got + 1
+		out = append(out, e.rank(got))
+		rank = got + 1
 	}
 }
 
-func (e *evaluation) join(n record.Join) ([]uint64, error) {
-	index, err := e.v.s.number(n.Index, false)
-	if err != nil || index == 0 {
-		return nil, err
+// scanIndex calls fn for every posting of an index between two values (inclusive of every value that begins with high; "" = open), and stops when fn says so.
+func (e *evaluation) scanIndex(index uint16, low, high string, fn func(value []byte, pid uint64) (bool, error)) error {
+	prefix := indexPrefix(e.v.sp.id, e.no, index)
+	lower := append(append([]byte(nil), prefix...), low...)
+	upper := next(prefix)
+	if high != "" {
+		upper = next(append(append([]byte(nil), prefix...), high...))
 	}
-	var pids []uint64
-	err = e.inner(n.Kind, n.Where, func(_ *evaluation, _ uint64, h *head) error {
-		v, _ := short(record.Reference(n.Kind, h.id))
-		s, err := e.posts(index, v)
-		if err != nil {
+	it, err := e.v.snap.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	if err != nil {
+		return storeError(err)
+	}
+	defer it.Close() //nolint:errcheck // Error has told it
+	for ok := it.First(); ok; ok = it.Next() {
+		if err := e.tick(); err != nil {
 			return err
 		}
-		found, _, err := e.drain(s, 0)
-		pids = append(pids, found...)
-		return firstError(err, s.close())
-	})
-	return pids, err
+		k := it.Key()
+		more, err := fn(k[len(prefix):len(k)-8], binary.BigEndian.Uint64(k[len(k)-8:]))
+		if err != nil || !more {
+			return err
+		}
+	}
+	return storeError(it.Error())
 }
 
-func (e *evaluation) joinBack(n record.JoinBack) ([]uint64, error) {
-	index, err := e.v.s.number(n.Index, false)
-	if err != nil || index == 0 {
-		return nil, err
-	}
-	var pids []uint64
-	err = e.inner(n.Kind, n.Where, func(_ *evaluation, _ uint64, h *head) error {
-		_, err := anyEntry(h, index, func(v record.Value) (bool, error) {
-			kind, id, ok := reference(v)
-			if !ok || kind != e.kind {
-				return false, nil
-			}
-			pid, target, err := lookup(e.v.snap, e.v.sp.id, e.no, id)
-			if err == nil && target != nil && !target.deleted {
-				pids = append(pids, pid)
-			}
-			return false, err
-		})
-		return err
-	})
-	return pids, err
-}
-
-// reference reads a Reference value back.
-func reference(v record.Value) (kind, id string, ok bool) {
-	if len(v) == 0 || v[0] != 'r' {
-		return "", "", false
-	}
-	second := systemOf(v)
-	first := string(v[1 : len(v)-len(second)])
-	unescape := func(s string) string {
-		return strings.ReplaceAll(strings.TrimSuffix(s, "\x00\x01"), "\x00\xff", "\x00")
-	}
-	return unescape(second), unescape(first), true
-}
+// what says what an expression asks, so that a join which appears twice is made once.
+func what(x record.Expr) string { return fmt.Sprintf("%#v", x) }

@@ -5,6 +5,7 @@ import (
 	"crypto/cipher"
 	"crypto/rand"
 	"encoding/binary"
+	"runtime"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -15,8 +16,8 @@ import (
 const maxBody = 256 << 20
 
 var (
-	compressor, _   = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2))
-	decompressor, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(maxBody))
+	compressor, _   = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(runtime.GOMAXPROCS(0)), zstd.WithEncoderCRC(false), zstd.WithWindowSize(128<<10), zstd.WithLowerEncoderMem(true))
+	decompressor, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(maxBody), zstd.WithDecoderLowmem(true))
 )
 
 func newSealer(key []byte) (cipher.AEAD, error) {
@@ -38,12 +39,12 @@ func place(space uint32, kind uint16, id string, version int64) []byte {
 
 // seal compresses and encrypts: nonce, then ciphertext.
 func seal(aead cipher.AEAD, body, aad []byte) ([]byte, error) {
-	packed := compressor.EncodeAll(body, make([]byte, 0, len(body)/3+64))
-	out := make([]byte, aead.NonceSize(), aead.NonceSize()+len(packed)+aead.Overhead())
-	if _, err := rand.Read(out); err != nil {
+	n := aead.NonceSize()
+	out := compressor.EncodeAll(body, make([]byte, n, n+len(body)/2+64+aead.Overhead()))
+	if _, err := rand.Read(out[:n]); err != nil {
 		return nil, err
 	}
-	return aead.Seal(out, out, packed, aad), nil
+	return aead.Seal(out[:n], out[:n], out[n:], aad), nil
 }
 
 func unseal(aead cipher.AEAD, sealed, aad []byte) ([]byte, error) {

@@ -21,18 +21,26 @@ func ring(t testing.TB, dir string) key.Ring {
 	return r
 }
 
+func backend(t *testing.T, change func(*pebble.Store)) recordtest.Backend {
+	dir := t.TempDir()
+	keys := ring(t, dir+"/keys")
+	return recordtest.Backend{Open: func() record.Store {
+		s, err := pebble.Open(dir+"/records", keys, pebble.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(s)
+		return s
+	}, Keys: keys}
+}
+
 func TestSuite(t *testing.T) {
-	recordtest.Suite(t, func(t *testing.T) recordtest.Backend {
-		dir := t.TempDir()
-		keys := ring(t, dir+"/keys")
-		return recordtest.Backend{Open: func() record.Store {
-			s, err := pebble.Open(dir+"/records", keys, pebble.Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return s
-		}, Keys: keys}
-	})
+	recordtest.Suite(t, func(t *testing.T) recordtest.Backend { return backend(t, func(*pebble.Store) {}) })
+}
+
+// The same with an evaluation that takes on small data the ways that are meant for large data.
+func TestSuiteOfLargeWays(t *testing.T) {
+	recordtest.Suite(t, func(t *testing.T) recordtest.Backend { return backend(t, (*pebble.Store).Shrink) })
 }
 
 func TestOneProcessAtATime(t *testing.T) {

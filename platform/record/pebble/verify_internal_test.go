@@ -106,12 +106,21 @@ func TestVerify(t *testing.T) {
 		t.Fatal(err)
 	}
 	kind, index := s.names[notes.Name], s.names["code"]
-	pid, h, err := lookup(s.db, sp.id, kind, "n7")
-	if err != nil || h == nil {
+	seven, err := find(s.db, sp.id, kind, "n7")
+	if err != nil || seven == nil {
+		t.Fatal(err)
+	}
+	pid := seven.pid
+	h, err := headOf(s.db, sp.id, kind, pid)
+	if err != nil {
 		t.Fatal(err)
 	}
 	post := binary.BigEndian.AppendUint64(append(indexPrefix(sp.id, kind, index), record.Token("", h7(h, index))...), pid)
-	deleted, _, _ := lookup(s.db, sp.id, kind, "n1")
+	one, err := find(s.db, sp.id, kind, "n1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	deleted := one.pid
 	var firstHistory []byte
 	p := appendKind(nil, tableHistory, sp.id, kind)
 	if err := s.scan(p, func(k, _ []byte) error {
@@ -145,29 +154,32 @@ func TestVerify(t *testing.T) {
 		"version altered":          {versionKey(sp.id, kind, pid, 2), flip(-1), "version 2: its body does not open"},
 		"old version altered":      {versionKey(sp.id, kind, pid, 1), flip(30), "version 1: its body does not open"},
 		"version of another time":  {versionKey(sp.id, kind, pid, 2), flip(7), "does not agree with its newest version"},
-		"version of no known form": {versionKey(sp.id, kind, pid, 1), flip(16), "neither a body nor a deletion"},
+		"version of no known form": {versionKey(sp.id, kind, pid, 1), flip(16), "version 1: it cannot be read"},
 		"version cut":              {versionKey(sp.id, kind, pid, 1), set([]byte("short")), "version 1: it cannot be read"},
 		"newest version removed":   {versionKey(sp.id, kind, pid, 2), remove, "its newest version, 2, is missing"},
 		"old version removed":      {versionKey(sp.id, kind, pid, 1), remove, "1 of its 2 versions are there"},
 		"version too many":         {versionKey(sp.id, kind, pid, 9), set(make([]byte, 60)), "version 9 is newer than its head"},
 		"head removed":             {headKey(sp.id, kind, pid), remove, "it has versions and no head"},
 		"head unreadable":          {headKey(sp.id, kind, pid), set([]byte{0xff}), "its head cannot be read"},
-		"head without entries":     {headKey(sp.id, kind, pid), set(other.encode()), "its index entries are not those of its body"},
-		"head of another commit":   {headKey(sp.id, kind, pid), set(later.encode()), "does not agree with its newest version"},
-		"head of a deleted record": {headKey(sp.id, kind, deleted), set((&head{id: "n1", version: 3, commit: 41, deleted: true, entries: h.entries}).encode()), "it is deleted and still has index entries"},
+		"head without entries":     {headKey(sp.id, kind, pid), set(encodeHead(&other)), "its index entries are not those of its body"},
+		"head of another commit":   {headKey(sp.id, kind, pid), set(encodeHead(&later)), "does not agree with its newest version"},
+		"head of a deleted record": {headKey(sp.id, kind, deleted), set(encodeHead(&head{id: "n1", version: 3, commit: 41, deleted: true, entries: h.entries})), "it is deleted and still has index entries"},
 		"directory entry removed":  {dirKey(sp.id, kind, "n7"), remove, "the directory does not lead to it"},
-		"directory entry stray":    {dirKey(sp.id, kind, "nobody"), set(binary.BigEndian.AppendUint64(nil, pid)), "by an id that it does not have"},
+		"directory entry stray":    {dirKey(sp.id, kind, "nobody"), set(seven.encode()), "by an id that it does not have"},
+		"directory of a version":   {dirKey(sp.id, kind, "n7"), set((&entry{pid, 1, false}).encode()), "the directory tells of another version"},
+		"not live":                 {binary.BigEndian.AppendUint64(indexPrefix(sp.id, kind, indexLive), pid), remove, "index of live records is missing"},
+		"time removed":             {binary.BigEndian.AppendUint64(append(indexPrefix(sp.id, kind, indexTime), timeValue(h.time)...), pid), remove, "index of commit times is missing"},
 		"posting removed":          {post, remove, "its entry in index code is missing"},
 		"posting without record":   {append(post[:len(post)-1:len(post)-1], 0xff), set([]byte{}), "has an entry that the record does not have"},
 		"posting of another value": {binary.BigEndian.AppendUint64(append(indexPrefix(sp.id, kind, index), record.Token("", "other")...), pid), set([]byte{}), "has an entry that the record does not have"},
 		"history entry removed":    {firstHistory, remove, "the history has"},
 		"history to nowhere":       {historyKey(sp.id, kind, 1, 9), set(binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, pid), 77)), "the history names version 77"},
 		"history of other commit":  {historyKey(sp.id, kind, 9999, 0), set(binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, pid), 1)), "gives version 1 to another commit"},
-		"space unknown":            {headKey(77, kind, 1), set(h.encode()), "space number 77"},
-		"kind unknown":             {headKey(sp.id, 777, 1), set(h.encode()), "kind number 777"},
+		"space unknown":            {headKey(77, kind, 1), set(encodeHead(h)), "space number 77"},
+		"kind unknown":             {headKey(sp.id, 777, 1), set(encodeHead(h)), "kind number 777"},
 		"no table":                 {[]byte{0x44}, set([]byte("x")), "belong to no table"},
 		"outbox unreadable":        {outboxKey(3), set([]byte{0xff}), "a message cannot be read"},
-		"counters gone back":       {[]byte{tableMeta}, func(b []byte) []byte { return append(binary.BigEndian.AppendUint64([]byte{format}, 1), b[9:]...) }, "newer than the store's counters"},
+		"counters gone back":       {[]byte{tableMeta}, func(b []byte) []byte { return append(binary.BigEndian.AppendUint64(nil, 1), b[8:]...) }, "newer than the store's counters"},
 		"counters removed":         {[]byte{tableMeta}, remove, "counters"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -189,7 +189,7 @@ func (g *generator) expr(kind string, depth int) record.Expr {
 		return record.Not{Expr: g.expr(kind, depth-1)}
 	case 1:
 		out := record.Or{}
-		for range g.IntN(4) {
+		for range g.IntN(6) {
 			out = append(out, g.expr(kind, depth-1))
 		}
 		return out

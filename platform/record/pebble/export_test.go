@@ -1,0 +1,10 @@
+package pebble
+
+// Shrink makes the evaluation change its ways at small counts, so that small data takes every way.
+func (s *Store) Shrink() { s.plan = plan{few: 2, list: 3, probe: 2, sort: 3, walk: 30, union: 3} }
+
+// OnFatal returns options under which a fatal condition calls fn instead of ending the process.
+func (o Options) OnFatal(fn func(string)) Options {
+	o.fatal = fn
+	return o
+}
