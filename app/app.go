@@ -73,6 +73,7 @@ func New(ctx context.Context, cfg Config, version string, log *slog.Logger) (a *
 		return nil, err
 	}
 	a.services, a.routes = set.registrations, set.routes
+	a.engines.ticks = append(a.engines.ticks, a.engines.sweep(set.keepers()))
 	if err := openLinker(&a.cfg, a.engines, local); err != nil {
 		return nil, err
 	}

@@ -134,6 +134,5 @@ func openServices(ctx context.Context, cfg *Config, e *engines, local *edge.Loca
 	} {
 		out.add(cfg, c.id, c.contract, c.impl)
 	}
-	e.ticks = append(e.ticks, e.sweep(out.keepers()))
 	return out, nil
 }
