@@ -25,6 +25,8 @@ type tour struct {
 	h      *client.HTTP
 	report *ingest.Report
 	out    io.Writer
+
+	readSets int // listed by omics
 }
 
 // landed counts the files of a kind that are in.
@@ -44,7 +46,7 @@ func (t *tour) say(format string, args ...any) { fmt.Fprintf(t.out, "   "+format
 
 // Tour reads back what was ingested.
 func Tour(ctx context.Context, h *client.HTTP, report *ingest.Report, out io.Writer) error {
-	t := &tour{ctx, h, report, out}
+	t := &tour{ctx: ctx, h: h, report: report, out: out}
 	for _, step := range []func() error{t.records, t.images, t.genomes, t.variants, t.links} {
 		if err := step(); err != nil {
 			return err
@@ -120,6 +122,7 @@ func (t *tour) genomes() error {
 	if len(list.ReadSets) == 0 {
 		return errs.New(errs.NotFound, "reads were taken, but no read set is listed")
 	}
+	t.readSets = len(list.ReadSets)
 	first := list.ReadSets[0]
 	etag := ""
 	if first.Etag != nil {
@@ -175,22 +178,20 @@ func (t *tour) variants() error {
 
 // links waits until the linker, which works from events, has caught up.
 func (t *tour) links() error {
-	studies := map[string]bool{}
-	for _, r := range t.report.Results {
-		if r.Kind == sniff.DICOM && r.Where != "" {
-			studies[r.Where[:strings.LastIndexByte(r.Where, '/')]] = true
-		}
-	}
 	wants := map[string]int{}
 	if t.landed(sniff.DICOM) > 0 {
-		wants["ImagingStudy"] = 1
+		status, b, err := t.h.Send(t.ctx, "medical-imaging", "GET", "/datastore/"+t.report.Stores["imagestore"]+"/studies", map[string]string{"Accept": "application/dicom+json"}, nil, 32<<20)
+		if err != nil {
+			return err
+		}
+		var studies []json.RawMessage
+		if status != 200 || json.Unmarshal(b, &studies) != nil {
+			return errs.New(errs.Unavailable, "QIDO-RS answered %d to a search of studies", status)
+		}
+		wants["ImagingStudy"] = len(studies)
 	}
-	if t.landed(sniff.FASTQ, sniff.BAM, sniff.CRAM) > 0 {
-		wants["DocumentReference"] = 1
-	}
-	if t.landed(sniff.Audio, sniff.Transcript) > 0 {
-		wants["Composition"] = t.landed(sniff.Audio, sniff.Transcript)
-	}
+	wants["Composition"] = t.landed(sniff.Audio, sniff.Transcript)
+	wants["DocumentReference"] = t.readSets + wants["Composition"] // a read set is one, its two files notwithstanding
 	got := map[string]int{}
 	for _, kind := range []string{"ImagingStudy", "DocumentReference", "Composition"} {
 		for deadline := time.Now().Add(time.Minute); ; {

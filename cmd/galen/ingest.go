@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
 
 	"github.com/galen-health/galen/app/ingest"
 	"github.com/galen-health/galen/aws/client"
@@ -64,6 +65,12 @@ func takeIn(ctx context.Context, h *client.HTTP, dir, name, role string, workers
 	}
 	var bar *progressbar.ProgressBar
 	report, err := ingest.Dir(ctx, dir, ingest.Options{HTTP: h, Account: who.Account, Workers: workers, Name: name, RoleARN: role, Progress: func(done, total int, _ ingest.Result) {
+		if !term.IsTerminal(int(os.Stderr.Fd())) {
+			if done == total || done%100 == 0 { // plain lines where nobody watches a bar
+				fmt.Fprintf(os.Stderr, "ingest: %d of %d\n", done, total)
+			}
+			return
+		}
 		if bar == nil {
 			bar = progressbar.NewOptions(total, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionSetDescription("ingest"), progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(true), progressbar.OptionThrottle(200e6))
 		}

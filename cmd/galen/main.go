@@ -21,6 +21,7 @@ type cli struct {
 	Route     routeCmd     `cmd:"" help:"Say for any file which service owns it, by content alone."`
 	Catalogue catalogueCmd `cmd:"" help:"Print the portfolio: who owns what, under which contracts, how available it is."`
 	Verify    verifyCmd    `cmd:"" help:"Read all data at rest, server stopped: exit 0 when it is whole, else 1 and a line a fault."`
+	Doctor    doctorCmd    `cmd:"" help:"Check the server, the credentials, the clock, this binary and the data folder; say what to do."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 
