@@ -167,3 +167,19 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// An element that its writer did not know stands as UN, and is what the dictionary says (PS3.5 §6.2.2).
+func TestUnknownOfKnownElements(t *testing.T) {
+	inner := []byte{0x08, 0, 0x50, 0x11, 4, 0, 0, 0, '1', '.', '2', 0}
+	item := append([]byte{0xFE, 0xFF, 0, 0xE0, 12, 0, 0, 0}, inner...)
+	body := append([]byte{0x08, 0, 0x18, 0, 'U', 'N', 0, 0, 4, 0, 0, 0, '1', '.', '9', 0, 0x08, 0, 0x40, 0x11, 'U', 'N', 0, 0, 20, 0, 0, 0}, item...)
+	body = append(body, 0x28, 0, 0x10, 0, 'U', 'N', 0, 0, 2, 0, 0, 0, 7, 0, 0x29, 0, 0x10, 0x10, 'U', 'N', 0, 0, 2, 0, 0, 0, 'x', 'y')
+	f, err := Parse(file(ExplicitVRLittleEndian, body), Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := f.Dataset
+	if rows, _ := d.Int(TagRows); d.String(TagSOPInstanceUID) != "1.9" || rows != 7 || len(d.Items(0x00081140)) != 1 || d.Items(0x00081140)[0].String(0x00081150) != "1.2" || d.Find(0x00291010).VR != UN {
+		t.Errorf("%s", JSON{}.Append(nil, d))
+	}
+}

@@ -248,6 +248,18 @@ func (p *parser) value(d *Dataset, e *Element, off, end int64, h header, depth i
 		_, err := p.sequence(d, e, at, at+n, false, depth, lay)
 		return at + n, err
 	}
+	if h.vr == UN && !lay.implicit && !h.tag.Private() { // written by one who did not know the element; implicit little endian (PS3.5 §6.2.2)
+		known := *e
+		known.VR = vrOf(h.tag, false)
+		if known.VR == SQ {
+			if _, err := p.sequence(d, &known, at, at+n, false, depth, layout{implicit: true}); err == nil {
+				*e = known
+				return at + n, nil
+			}
+		} else if known.VR != UN {
+			e.VR, lay = known.VR, layout{}
+		}
+	}
 	if _, ok := p.src.(memory); !ok && n > p.lim.Inline {
 		e.Span = Span{at, n}
 		return at + n, nil
