@@ -102,7 +102,7 @@ func (s *synth) value(m *aws.Member, v reflect.Value, depth int) {
 		if sh.Max != nil {
 			hi = *sh.Max
 		}
-		v.SetFloat(lo + (hi-lo)*float64(s.IntN(1025))/1024) // the same in single precision
+		v.SetFloat(lo + (hi-lo)*float64(s.IntN(65))/64) // the same number in single precision and in text
 	case aws.Timestamp:
 		v.Set(reflect.ValueOf(time.Unix(1_600_000_000+s.Int64N(100_000_000), 0).UTC()))
 	case aws.Blob:
