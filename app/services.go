@@ -33,6 +33,7 @@ import (
 	"github.com/galen-health/galen/service/connecthealth"
 	"github.com/galen-health/galen/service/events"
 	"github.com/galen-health/galen/service/healthlake"
+	"github.com/galen-health/galen/service/healthscribe"
 	"github.com/galen-health/galen/service/kms"
 	"github.com/galen-health/galen/service/medicalimaging"
 	"github.com/galen-health/galen/service/omics"
@@ -119,6 +120,11 @@ func openServices(ctx context.Context, cfg *Config, e *engines, local *edge.Loca
 		return nil, err
 	}
 	out.add(cfg, "connecthealth", connectapi.Contract, care)
+	visits, err := healthscribe.New(ctx, healthscribe.Config{Records: e.records, Jobs: e.jobs, Guard: keys, Roles: e.roles, S3: s3client, Account: cfg.Account, Region: cfg.Region})
+	if err != nil {
+		return nil, err
+	}
+	out.add(cfg, "transcribe", transcribeapi.Contract, visits)
 	out.add(cfg, "comprehendmedical", comprehendapi.Contract, comprehendmedical.New())
 
 	// Contracts without a service yet answer the documented not-implemented error.
@@ -128,7 +134,6 @@ func openServices(ctx context.Context, cfg *Config, e *engines, local *edge.Loca
 		impl     any
 	}{
 
-		{"transcribe", transcribeapi.Contract, transcribeapi.Unimplemented{}},
 		{"transcribe", streamapi.Contract, streamapi.Unimplemented{}},
 		{"ecr", ecrapi.Contract, ecrapi.Unimplemented{}}, {"cloudwatch-logs", logsapi.Contract, logsapi.Unimplemented{}}, {"pricing", pricingapi.Contract, pricingapi.Unimplemented{}},
 	} {

@@ -33,6 +33,7 @@ const (
 	mendCopy    = "made good from the other copy, which is whole; if it comes again, look after the disk"
 	mendRecords = "restore records/ from a backup, together with the blobs/ and keys/ of the same time"
 	mendBlob    = "restore this file of blobs/ from a backup"
+	mendNamed   = "restore the file in blobs/ from a backup; without one, delete what names it and store it again"
 	mendAudit   = "keep this folder as evidence, and restore audit/ from a backup"
 	mendService = "mend the faults above first; if there are none, report this one"
 )
@@ -128,7 +129,7 @@ func verifyStores(ctx context.Context, cfg *Config, version string, log *slog.Lo
 		if !ok {
 			continue
 		}
-		if _, err := s.Verify(ctx, func(f error) { say(r.Contract.ID, f.Error(), mendRecords) }); err != nil {
+		if _, err := s.Verify(ctx, func(f error) { say(r.Contract.Signing, f.Error(), mendNamed) }); err != nil {
 			return err
 		}
 	}

@@ -19,7 +19,7 @@ import (
 
 // eventCaller is a caller of an event stream that signs with the AWS SDK's own signers.
 type eventCaller struct {
-	t      *testing.T
+	t      testing.TB
 	signer *v4.StreamSigner
 	body   *io.PipeWriter
 	answer chan *http.Response

@@ -20,7 +20,7 @@ def test_entities():
     phi = cm.detect_phi(Text="Mr. John Smith, phone 555-123-4567, was seen on 01/02/2024.")["Entities"]
     true({"NAME", "PHONE_OR_FAX", "DATE"} <= {e["Type"] for e in phi}, f"PHI {[e['Type'] for e in phi]}")
     fails("TextSizeLimitExceededException", cm.detect_entities_v2, Text="x" * 20001, status=400)
-    fails("ValidationException", cm._make_api_call, "DetectEntitiesV2", {"Text": ""}, status=400)
+    fails("InvalidRequestException", cm._make_api_call, "DetectEntitiesV2", {"Text": ""}, status=400)
 
 
 def test_scribe_from_transcript():
