@@ -33,11 +33,14 @@ func (t *tx) prepare() error {
 		}
 		t.differ(w, w.oldHead.postings(), w.newHead().postings())
 	}
-	slices.SortStableFunc(t.changes, func(a, b change) int {
+	slices.SortFunc(t.changes, func(a, b change) int {
 		if a.w.kindNo != b.w.kindNo {
 			return int(a.w.kindNo) - int(b.w.kindNo)
 		}
-		return compare(a.posting, b.posting)
+		if c := compare(a.posting, b.posting); c != 0 {
+			return c
+		}
+		return a.w.place - b.w.place // new pids rise with it
 	})
 	return nil
 }

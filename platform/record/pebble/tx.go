@@ -38,6 +38,7 @@ type write struct {
 	old     *entry // what was seen; nil = no record
 	oldHead *head  // its entries
 	pid     uint64 // given at the commit
+	place   int    // among the batch's writes
 	version int64
 	deleted bool
 	purge   bool
@@ -86,6 +87,7 @@ func (t *tx) begun(hash uint64, kind uint16, id string) *write {
 
 func (t *tx) begin(w *write) {
 	t.byRecord[w.hash] = append(t.byRecord[w.hash], w)
+	w.place = len(t.writes)
 	t.writes = append(t.writes, w)
 }
 

@@ -101,15 +101,32 @@ func (w *walker) groups() error {
 	default:
 		ok = it.First()
 	}
-	for ok {
-		g := group(string(it.Key()[len(prefix) : len(it.Key())-8]))
-		if err := w.group(it, prefix, g); err != nil || len(w.out) > w.q.Limit {
+	// In rising order the iterator stands at a group's first posting, but where a page goes on in the middle; in falling order at its last.
+	for atFirst := w.after == nil; ok; atFirst = true {
+		k := it.Key()
+		g := group(string(k[len(prefix) : len(k)-8]))
+		if desc {
+			last := bytes.Clone(k)
+			if ok = it.Prev(); !ok || !bytes.HasPrefix(it.Key(), with(g)) { // alone in its group, as times mostly are
+				if p, match, err := w.visit(prefix, last); err != nil {
+					return err
+				} else if match {
+					w.out = append(w.out, p)
+				}
+				if len(w.out) > w.q.Limit {
+					return nil
+				}
+				continue
+			}
+			atFirst = false
+		}
+		if err := w.group(it, prefix, g, atFirst); err != nil || len(w.out) > w.q.Limit {
 			return err
 		}
 		if desc {
 			ok = it.SeekLT(with(g))
 		} else {
-			ok = it.SeekGE(next(with(g)))
+			ok = it.Valid() // just behind the group
 		}
 	}
 	return storeError(it.Error())
@@ -117,8 +134,26 @@ func (w *walker) groups() error {
 
 func group(v string) string { return v[:min(len(v), keepFrom)] }
 
+// visit decides on one posting: whether it is the one that its record is ordered by, behind the cursor, and of a record that matches.
+func (w *walker) visit(prefix, k []byte) (p spot, match bool, err error) {
+	pid := pidAt(k)
+	if w.tested++; !w.exact() && w.tested > w.e.v.s.plan.walk {
+		return p, false, errTooFar
+	}
+	h, err := w.e.head(pid)
+	if err != nil {
+		return p, false, err
+	}
+	p = w.spot(pid, h)
+	if short(record.Value(p.keys[0])) != string(k[len(prefix):len(k)-8]) || w.after != nil && !before(w.after, &p, w.q.Order) {
+		return p, false, nil
+	}
+	match, err = w.e.test(w.q.Where, pid, h)
+	return p, match, err
+}
+
 // group adds the matches of one group in their order.
-func (w *walker) group(it *pebble.Iterator, prefix []byte, g string) error {
+func (w *walker) group(it *pebble.Iterator, prefix []byte, g string, atFirst bool) error {
 	from := append(prefix[:len(prefix):len(prefix)], g...)
 	all := from
 	plain := len(w.q.Order) == 1 && len(g) < keepFrom // then the order within the group is that of the postings
@@ -126,21 +161,8 @@ func (w *walker) group(it *pebble.Iterator, prefix []byte, g string) error {
 		from = binary.BigEndian.AppendUint64(from[:len(from):len(from)], w.after.pid+1)
 	}
 	var found []spot
-	for ok := it.SeekGE(from); ok && bytes.HasPrefix(it.Key(), all); ok = it.Next() {
-		k := it.Key()
-		pid, v := pidAt(k), string(k[len(prefix):len(k)-8])
-		if w.tested++; !w.exact() && w.tested > w.e.v.s.plan.walk {
-			return errTooFar
-		}
-		h, err := w.e.head(pid)
-		if err != nil {
-			return err
-		}
-		p := w.spot(pid, h)
-		if short(record.Value(p.keys[0])) != v || w.after != nil && !before(w.after, &p, w.q.Order) {
-			continue
-		}
-		match, err := w.e.test(w.q.Where, pid, h)
+	for ok := atFirst || it.SeekGE(from); ok && bytes.HasPrefix(it.Key(), all); ok = it.Next() {
+		p, match, err := w.visit(prefix, it.Key())
 		if err != nil {
 			return err
 		}
