@@ -160,6 +160,20 @@ func TestVerify(t *testing.T) {
 		whole("after " + c.what + " was put back")
 	}
 
+	aside := filepath.Join(t.TempDir(), "blob")
+	for _, way := range [][2]string{{object, aside}, {aside, object}} {
+		if err := os.Rename(way[0], way[1]); err != nil {
+			t.Fatal(err)
+		}
+		if way[1] != aside {
+			continue
+		}
+		if status, out, errOut := verify(t, g.Dir); status != 1 || strings.Count(out, "\n") != 1 || !strings.HasPrefix(out, "s3: ") || !strings.Contains(out, filepath.Base(object)) {
+			t.Errorf("a blob that is gone: status %d\n%s%s", status, out, errOut)
+		}
+	}
+	whole("after the blob was put back")
+
 	undo := flip(t, filepath.Join(g.Dir, "records", "KEY"), -1)
 	if status, out, _ := verify(t, g.Dir); status != 1 || !strings.Contains(out, "records: ") {
 		t.Errorf("a flipped byte in the key file of the records: status %d\n%s", status, out)
