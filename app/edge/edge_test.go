@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -19,6 +20,7 @@ import (
 	kmsapi "github.com/galen-health/galen/aws/kms"
 	omicsapi "github.com/galen-health/galen/aws/omics"
 	s3api "github.com/galen-health/galen/aws/s3"
+	"github.com/galen-health/galen/aws/sigv4"
 	stsapi "github.com/galen-health/galen/aws/sts"
 	"github.com/galen-health/galen/platform/call"
 	"github.com/galen-health/galen/platform/errs"
@@ -101,6 +103,37 @@ func TestEveryProtocol(t *testing.T) {
 	r := h.send(root, "s3", "HEAD", "/bucket/k", nil, "")
 	if r.header.Get("Content-Length") != "12345" || r.header.Get("X-Amz-Meta-A") != "b" || r.body != "" {
 		t.Errorf("HEAD answers %+v", r)
+	}
+}
+
+// TestVirtualHost: a bucket in the host name, with the endpoint's own name configured; other hosts are path style, whatever prefix a client puts before them.
+func TestVirtualHost(t *testing.T) {
+	h := newHarness(t)
+	for host, want := range map[string]string{"bucket.galen.example": "bucket some/key", "a.b.galen.example:8484": "a.b some/key", "galen.example": "some key", "s3.other.example": "some key", "127.0.0.1": "some key"} {
+		r, err := http.NewRequest("GET", h.server.URL+"/some/key", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = host
+		if err := sigv4.Sign(r, root, "s3", region, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if got := h.do(r); got.status != 200 || got.body != want {
+			t.Errorf("%s: %d %q, want %q", host, got.status, got.body, want)
+		}
+	}
+	for _, prefix := range []string{"runtime-", "workflows-", "datatransformation."} {
+		r, err := http.NewRequest("GET", h.server.URL+"/tags/arn%3Aaws%3Aomics%3Aus-east-1%3A000000000000%3Arun%2F1", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = prefix + "galen.example"
+		if err := sigv4.Sign(r, root, "omics", region, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if got := h.do(r); got.status != 200 {
+			t.Errorf("%s: %+v", prefix, got)
+		}
 	}
 }
 
