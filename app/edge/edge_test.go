@@ -225,6 +225,7 @@ func TestBadRequests(t *testing.T) {
 		"a gzip bomb":             {request{"healthlake", "POST", "/", map[string]string{"X-Amz-Target": create, "Content-Encoding": "gzip"}, zipped(strings.Repeat(" ", 50<<20))}, 413, "ValidationException"},
 		"not signed":              {request{"", "POST", "/", target(create), "{}"}, 400, "MissingAuthenticationTokenException"},
 		"signature version 2":     {request{"", "GET", "/bucket/k?AWSAccessKeyId=AKIAROOT&Signature=x&Expires=1", nil, ""}, 400, "<Code>InvalidRequest</Code>"},
+		"an unsigned payload":     {request{"healthlake", "POST", "/", map[string]string{"X-Amz-Target": create, "X-Amz-Content-Sha256": "UNSIGNED-PAYLOAD"}, `{"DatastoreTypeVersion":"R4"}`}, 400, "InvalidSignatureException"},
 		"dots in the path":        {request{"omics", "GET", "/run/../run", nil, ""}, 400, "InvalidRequest"},
 	} {
 		before := h.lake.called

@@ -67,6 +67,10 @@ func (v *visit) serveOperation(signing string) {
 		v.fail(errs.Named(errs.NotFound, "UnknownOperationException", "there is no operation at this address"))
 		return
 	}
+	if signed.Unsigned && !m.Op.Unsigned && m.Op.Service.Signing != "s3" {
+		v.fail(errs.Named(errs.Unauthenticated, sigv4.ErrMismatch, "the payload of %s must be signed: UNSIGNED-PAYLOAD is for S3 and for the operations whose contract says so", m.Op.Name))
+		return
+	}
 	decode := func() (any, error) {
 		body, err := inflate(v.r.Header, signed.Body)
 		if err != nil {

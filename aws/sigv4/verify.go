@@ -36,6 +36,7 @@ type Signed struct {
 	Region      string
 	Time        time.Time
 	Presigned   bool
+	Unsigned    bool          // the payload is not covered: who carries the request can change it
 	Body        io.ReadCloser // the payload, checked while it is read
 	Length      int64         // of the payload; -1 = unknown
 	Chain       *Chain        // set for event streams: checks each message
@@ -259,10 +260,12 @@ func (c *credential) fresh(now time.Time) error {
 func (s *Signed) payload(r *http.Request, value string, key []byte, scope string, c *credential) error {
 	switch value {
 	case unsignedPayload:
+		s.Unsigned = r.ContentLength != 0
 		return nil
 	case streamingSigned, streamingSignedTrailer, streamingUnsignedTrail:
 		if !chunked(r) {
 			if value == streamingSigned && c.service == "medical-imaging" { // DICOMweb uploads by curl send the literal without chunks, as AWS's guide shows
+				s.Unsigned = true
 				return nil
 			}
 			return errs.Named(errs.Invalid, "InvalidRequest", "a streaming payload must be aws-chunked")
