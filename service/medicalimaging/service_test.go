@@ -74,6 +74,7 @@ func TestDatastores(t *testing.T) {
 		t.Errorf("DICOMweb of a deleted store: %d", a.status)
 	}
 	want := []string{"Data Store Creating", "Data Store Created", "Data Store Creating", "Data Store Created", "Image Set Created", "Data Store Deleting", "Data Store Deleted"}
+	l.await("all events are out", func() bool { return len(l.events()) >= len(want) }) // they follow the state within moments
 	if got := l.events(); !slices.Equal(got, want) {
 		t.Errorf("events %v", got)
 	}
@@ -576,7 +577,9 @@ func TestImportJob(t *testing.T) {
 	if err != nil || len(list.JobSummaries) != 2 {
 		t.Errorf("%+v, %v", list, err)
 	}
-	if got := l.events()[2:]; !slices.Equal(got, []string{"Import Job Submitted", "Import Job In Progress", "Image Set Created", "Import Job Completed", "Import Job Submitted", "Import Job In Progress", "Import Job Completed"}) {
+	want := []string{"Import Job Submitted", "Import Job In Progress", "Image Set Created", "Import Job Completed", "Import Job Submitted", "Import Job In Progress", "Import Job Completed"}
+	l.await("all events are out", func() bool { return len(l.events()) >= 2+len(want) })
+	if got := l.events()[2:]; !slices.Equal(got, want) {
 		t.Errorf("events %v", got)
 	}
 	if _, err := l.s.StartDICOMImportJob(l.ctx, &api.StartDICOMImportJobInput{DatastoreId: l.store, DataAccessRoleArn: "arn:aws:iam::000000000000:role/forbidden", InputS3Uri: "s3://in/scan/", OutputS3Uri: "s3://out/"}); !errs.Is(err, errs.Denied) {
