@@ -225,3 +225,12 @@ func (r *Record) Text(h *Header) (string, error) {
 	}
 	return string(b), nil
 }
+
+// AppendText appends a BAM record, without its length, as a line of SAM without the line feed. It is checked as Scan checks records.
+func AppendText(to, raw []byte, h *Header) ([]byte, error) {
+	var r Record
+	if err := r.parse(raw, h); err != nil {
+		return to, err
+	}
+	return r.appendText(to, h)
+}
