@@ -26,6 +26,7 @@ import (
 	"github.com/galen-health/galen/aws"
 	"github.com/galen-health/galen/platform/httproute"
 	"github.com/galen-health/galen/platform/safedial"
+	"github.com/galen-health/galen/platform/speech"
 	"github.com/galen-health/galen/platform/sql"
 	"github.com/galen-health/galen/service/athena"
 	"github.com/galen-health/galen/service/cloudtrail"
@@ -120,7 +121,8 @@ func openServices(ctx context.Context, cfg *Config, e *engines, local *edge.Loca
 		return nil, err
 	}
 	out.add(cfg, "connecthealth", connectapi.Contract, care)
-	visits, err := healthscribe.New(ctx, healthscribe.Config{Records: e.records, Jobs: e.jobs, Guard: keys, Roles: e.roles, S3: s3client, Account: cfg.Account, Region: cfg.Region})
+	visits, err := healthscribe.New(ctx, healthscribe.Config{Records: e.records, Jobs: e.jobs, Guard: keys, Roles: e.roles, S3: s3client, Speech: speech.NewMoonshine(speech.Dir(), 0),
+		Account: cfg.Account, Region: cfg.Region})
 	if err != nil {
 		return nil, err
 	}

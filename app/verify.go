@@ -35,7 +35,7 @@ const (
 	mendBlob    = "restore this file of blobs/ from a backup"
 	mendNamed   = "restore the file in blobs/ from a backup; without one, delete what names it and store it again"
 	mendAudit   = "keep this folder as evidence, and restore audit/ from a backup"
-	mendService = "mend the faults above first; if there are none, report this one"
+	mendService = "mend the other faults first; if there are none, report this one"
 )
 
 // Verify reads all data at rest in cfg.DataDir and calls fault with one line for each thing that is not whole: what, where, what to do. The server

@@ -127,14 +127,7 @@ func (s *Service) conversation(ctx context.Context, j *scribeJob) (*transcript.C
 	}
 	all := io.MultiReader(bytes.NewReader(head[:n]), got.Body)
 	if n == 12 && string(head[:4]) == "RIFF" && string(head[8:]) == "WAVE" {
-		if s.cfg.Speech == nil {
-			return nil, errs.New(errs.Unsupported, "no speech recogniser is installed on this server: run its set-up (make assets), or give a transcript")
-		}
-		c, err := s.cfg.Speech.Recognise(ctx, limits.Bytes(all, maxMedium, "the audio"), channelRoles(j))
-		if errs.Is(err, errs.Unavailable) { // waiting brings no recogniser
-			return nil, errs.New(errs.Unsupported, "%s", errs.As(err).Message)
-		}
-		return c, err
+		return s.listen(ctx, limits.Bytes(all, maxMedium, "the audio"), channelRoles(j))
 	}
 	b, err := limits.ReadAll(all, maxTranscript, "the transcript")
 	if err != nil {

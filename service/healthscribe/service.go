@@ -2,7 +2,6 @@ package healthscribe
 
 import (
 	"context"
-	"io"
 	"strings"
 
 	"github.com/galen-health/galen/aws/s3"
@@ -12,19 +11,13 @@ import (
 	"github.com/galen-health/galen/platform/job"
 	"github.com/galen-health/galen/platform/key"
 	"github.com/galen-health/galen/platform/record"
-	"github.com/galen-health/galen/standard/clinical/transcript"
+	"github.com/galen-health/galen/platform/speech"
 )
 
 const (
 	space            = record.Space("healthscribe")
 	servicePrincipal = "transcribe.amazonaws.com"
 )
-
-// Recogniser turns speech into segments with times. channels says that each channel is one speaker, in the roles' order; else speakers are told apart by how they
-// speak. errs.Unavailable says that no recogniser is installed and what to do.
-type Recogniser interface {
-	Recognise(ctx context.Context, wav io.Reader, channels []string) (*transcript.Conversation, error)
-}
 
 // Config is what the service stands on.
 type Config struct {
@@ -33,7 +26,7 @@ type Config struct {
 	Guard           key.Guard // may the caller use a customer's key
 	Roles           authz.Roles
 	S3              s3.Service
-	Speech          Recogniser // nil = none
+	Speech          speech.Recognizer // nil = none
 	Account, Region string
 }
 
