@@ -74,6 +74,11 @@ func NewReader(r io.Reader, workers int) *Reader {
 func (z *Reader) split(r io.Reader, tasks chan<- task) {
 	var offset int64
 	for {
+		select {
+		case <-z.stop:
+			return
+		default:
+		}
 		raw := z.pool.Get().(*[MaxBlock]byte)
 		block, head, err := readBlock(r, offset, raw[:])
 		done := make(chan result, 1)
@@ -166,14 +171,13 @@ func (z *Reader) Offset() Offset {
 	return MakeOffset(z.cur.Offset, z.next)
 }
 
-// Close ends the workers once the source returns from a read in progress. It does not close the source.
+// Close ends the workers and returns when none of them uses the source any more: after a read of it that is in progress. It does not close the source.
 func (z *Reader) Close() error {
 	z.once.Do(func() {
 		close(z.stop)
-		go func() { // whoever waits for the splitter's last send
-			for range z.order {
-			}
-		}()
+		for range z.order { // ends when the splitter does
+		}
+		z.wg.Wait()
 	})
 	return nil
 }
