@@ -96,11 +96,12 @@ func (r *transcribeResults) conversation() (*Conversation, error) {
 var turn = regexp.MustCompile(`(?i)^\s*(?:\[([a-z][a-z _-]{0,24}\d?)\]|([a-z][a-z _.-]{0,24}\d?)\s*:)\s*(.*)$`)
 
 var roleWords = map[string]string{"doctor": Clinician, "clinician": Clinician, "physician": Clinician, "provider": Clinician, "nurse": Clinician, "dr": Clinician, "therapist": Clinician,
-	"patient": Patient, "guest_family": Patient, "guest_clinician": Clinician, "doc": Clinician, "d": Clinician, "p": Patient, "pt": Patient, "guest": Patient, "family": Patient, "client": Patient, "parent": Patient, "mother": Patient}
+	"patient": Patient, "guest_family": Patient, "patient_guest": Patient, "guest_clinician": Clinician, "doc": Clinician, "d": Clinician, "p": Patient, "pt": Patient, "guest": Patient, "family": Patient, "client": Patient, "parent": Patient, "mother": Patient}
 
 func parseDialogue(s string) (*Conversation, error) {
 	c := &Conversation{}
-	labelled := 0
+	labelled, unlabelled := 0, 0
+	pending := "" // a role on a line of its own: what it says follows
 	for _, line := range strings.Split(s, "\n") {
 		line = strings.TrimRight(line, "\r \t")
 		if line == "" {
@@ -110,20 +111,37 @@ func parseDialogue(s string) (*Conversation, error) {
 			label := strings.ToLower(strings.TrimSpace(m[1] + m[2]))
 			if role, ok := roleWords[strings.TrimRight(label, " 0123456789")]; ok {
 				labelled++
+				pending = role
 				if m[3] != "" {
+					pending = ""
 					c.TranscriptSegments = append(c.TranscriptSegments, Segment{Content: m[3], ParticipantDetails: Participant{role}})
 				}
 				continue
 			}
 		}
-		if len(c.TranscriptSegments) == 0 {
-			return nil, ErrNotTranscript
+		if pending != "" {
+			c.TranscriptSegments = append(c.TranscriptSegments, Segment{Content: strings.TrimSpace(line), ParticipantDetails: Participant{pending}})
+			pending = ""
+			continue
+		}
+		if unlabelled++; len(c.TranscriptSegments) == 0 { // an opening without a role
+			c.TranscriptSegments = append(c.TranscriptSegments, Segment{Content: strings.TrimSpace(line)})
+			continue
 		}
 		last := &c.TranscriptSegments[len(c.TranscriptSegments)-1]
 		last.Content += " " + strings.TrimSpace(line)
 	}
 	if labelled < 2 || len(c.TranscriptSegments) == 0 {
 		return nil, ErrNotTranscript
+	}
+	if first := &c.TranscriptSegments[0]; first.ParticipantDetails.ParticipantRole == "" {
+		if labelled < 4 || unlabelled > labelled {
+			return nil, ErrNotTranscript
+		}
+		first.ParticipantDetails.ParticipantRole = Clinician
+		if len(c.TranscriptSegments) > 1 && IsClinician(c.TranscriptSegments[1].ParticipantDetails.ParticipantRole) {
+			first.ParticipantDetails.ParticipantRole = Patient
+		}
 	}
 	return c, nil
 }

@@ -1,12 +1,16 @@
 package transcript_test
 
 import (
+	"encoding/csv"
 	"encoding/json"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/galen-health/galen/standard/clinical/transcript"
+	"github.com/galen-health/galen/test/testdata"
 )
 
 const healthScribe = `{"Conversation":{"ConversationId":"c1","LanguageCode":"en-US","TranscriptSegments":[
@@ -22,6 +26,7 @@ func TestForms(t *testing.T) {
 		"HealthScribe":       {healthScribe, "a/CLINICIAN_0 b/PATIENT_0"},
 		"Transcribe":         {transcribe, "segment-0/CLINICIAN_0 segment-1/PATIENT_0"},
 		"dialogue":           {"Doctor: hello\nand more\nPatient: hi there\n", "segment-0/CLINICIAN segment-1/PATIENT"},
+		"roles apart":        {"[doctor]\nhi\n[patient] ho", "segment-0/CLINICIAN segment-1/PATIENT"},
 		"dialogue, brackets": {"[doctor] hi , brian\n[patient] hi\n[doctor] bye", "segment-0/CLINICIAN segment-1/PATIENT segment-2/CLINICIAN"},
 	} {
 		got, err := transcript.Parse([]byte(c.in))
@@ -107,4 +112,61 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("what was written cannot be read: %v", err)
 		}
 	})
+}
+
+func TestItems(t *testing.T) {
+	s := transcript.Segment{BeginAudioTime: 1, EndAudioTime: 3, Content: "Take metformin, é!", SegmentId: "s"}
+	items := transcript.ItemsOf(&s, 0.87654, []transcript.Heard{{Begin: 5, End: 14, Words: "met from in"}})
+	var got []string
+	last := s.BeginAudioTime
+	for _, it := range items {
+		got = append(got, it.Alternatives[0].Content)
+		if it.BeginAudioTime < last || it.EndAudioTime < it.BeginAudioTime || it.EndAudioTime > s.EndAudioTime {
+			t.Errorf("%+v after %v", it, last)
+		}
+		last = it.BeginAudioTime
+	}
+	if g := strings.Join(got, "|"); g != "Take|metformin|,|é|!" {
+		t.Errorf("items %s", g)
+	}
+	if a := items[1].Alternatives; len(a) != 2 || a[1].Content != "met from in" || a[0].Confidence != 0.8765 || items[2].Type != "PUNCTUATION" {
+		t.Errorf("items %+v", items)
+	}
+}
+
+// Turns of people that are labelled: how often their role is told from their words alone.
+func TestGuessedRolesOnPublicDialogues(t *testing.T) {
+	f, err := os.Open(filepath.Join(testdata.Dir(t, "conversation"), "aci-bench/data/challenge_data/clinicalnlp_taskC_test2.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	rows, err := csv.NewReader(f).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	right, words, n := 0, 0, 0
+	for _, r := range rows[1:] {
+		c, err := transcript.Parse([]byte(r[2]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want []string
+		for _, s := range c.TranscriptSegments {
+			want = append(want, s.ParticipantDetails.ParticipantRole)
+		}
+		c.GuessRoles()
+		for i, s := range c.TranscriptSegments {
+			n++
+			size := len(strings.Fields(s.Content))
+			words += size
+			if strings.HasPrefix(s.ParticipantDetails.ParticipantRole, want[i]) {
+				right += size
+			}
+		}
+	}
+	t.Logf("%d turns: %.3f of the words have the right role", n, float64(right)/float64(words))
+	if n < 1000 || float64(right)/float64(words) < 0.85 {
+		t.Errorf("%.3f of the words of %d turns have the right role, want 0.85", float64(right)/float64(words), n)
+	}
 }
