@@ -8,3 +8,9 @@ func (o Options) OnFatal(fn func(string)) Options {
 	o.fatal = fn
 	return o
 }
+
+// MemTable returns options with a small table in memory, so that little data is flushed and compacted.
+func (o Options) MemTable(size uint64) Options {
+	o.memTable = size
+	return o
+}

@@ -93,9 +93,30 @@ func writeFile(fs vfs.FS, dir, path string, b []byte) error {
 	if err := fs.Rename(tmp, path); err != nil {
 		return err
 	}
+	return syncDir(fs, dir)
+}
+
+func syncDir(fs vfs.FS, dir string) error {
 	d, err := fs.OpenDir(dir)
 	if err != nil {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+// makeDir makes a folder whose name survives a power cut, with its parents.
+func makeDir(fs vfs.FS, dir string) error {
+	parent := fs.PathDir(dir)
+	if parent == dir {
+		return nil
+	}
+	if _, err := fs.Stat(dir); errors.Is(err, os.ErrNotExist) {
+		if err := makeDir(fs, parent); err != nil {
+			return err
+		}
+	}
+	if err := fs.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return syncDir(fs, parent)
 }

@@ -23,11 +23,12 @@ import (
 
 // Options of a store. The zero value is right for a server.
 type Options struct {
-	FS      vfs.FS           // nil = the disk
-	Now     func() time.Time // nil = time.Now
-	Cache   int64            // bytes of block cache; 0 = 128 MiB
-	Reserve uint64           // bytes of the disk that new versions leave free, so that the store can still tidy up; 0 = 128 MiB
-	fatal   func(msg string) // nil = end the process
+	FS       vfs.FS           // nil = the disk
+	Now      func() time.Time // nil = time.Now
+	Cache    int64            // bytes of block cache; 0 = 128 MiB
+	Reserve  uint64           // bytes of the disk that new versions leave free, so that the store can still tidy up; 0 = 128 MiB
+	fatal    func(msg string) // nil = end the process
+	memTable uint64           // 0 = 64 MiB
 }
 
 // Store is a record.Store in one folder.
@@ -72,7 +73,7 @@ func Open(dir string, ring key.Ring, opts Options) (_ *Store, err error) {
 	if fs == nil {
 		fs = vfs.Default
 	}
-	if err := fs.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(fs, dir); err != nil {
 		return nil, errs.Wrap(errs.Unavailable, err, "the record folder cannot be made")
 	}
 	lock, err := fs.Lock(fs.PathJoin(dir, "LOCK"))
@@ -127,7 +128,10 @@ func pebbleOptions(fs vfs.FS, opts Options) *pebble.Options {
 	if size == 0 {
 		size = 128 << 20
 	}
-	po := &pebble.Options{FS: fs, CacheSize: size, MemTableSize: 64 << 20, MemTableStopWritesThreshold: 4, L0CompactionThreshold: 4, L0StopWritesThreshold: 24,
+	if opts.memTable == 0 {
+		opts.memTable = 64 << 20
+	}
+	po := &pebble.Options{FS: fs, CacheSize: size, MemTableSize: opts.memTable, MemTableStopWritesThreshold: 4, L0CompactionThreshold: 4, L0StopWritesThreshold: 24,
 		LBaseMaxBytes: 256 << 20, MaxOpenFiles: 512, FormatMajorVersion: pebble.FormatNewest, Logger: quiet{opts.fatal}, WALBytesPerSync: 1 << 20, BytesPerSync: 1 << 20,
 		// Damage comes back as errs.Corrupt from the read that met it; Pebble's own way is to end the process, and with it every read of what is whole.
 		EventListener: &pebble.EventListener{DataCorruption: func(pebble.DataCorruptionInfo) {}}}
@@ -152,7 +156,11 @@ func (s *Store) load() error {
 	if err != nil {
 		return err
 	}
-	if meta != nil {
+	if meta == nil {
+		if err := s.db.Set([]byte{tableMeta}, make([]byte, 32), pebble.Sync); err != nil {
+			return storeError(err)
+		}
+	} else {
 		if len(meta) != 32 {
 			return corrupt("the store's counters cannot be read")
 		}
@@ -223,9 +231,11 @@ var errClosed = errs.New(errs.Unavailable, "the record store is closed")
 func (s *Store) Changed() <-chan struct{} { return s.changed }
 
 // Close implements record.Store. It waits for calls in progress; views that are still open make it fail.
+// It leaves nothing in the write-ahead log alone: damage within the log's last block cannot be told from the torn end that a crash leaves, so commits
+// there would be lost in silence; in a table file every block has its checksum.
 func (s *Store) Close() error {
 	if !s.inUse.close() {
 		return nil
 	}
-	return errors.Join(storeError(s.db.Close()), s.lock.Close())
+	return errors.Join(storeError(s.db.Flush()), storeError(s.db.Close()), s.lock.Close())
 }

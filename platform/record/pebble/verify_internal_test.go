@@ -220,13 +220,11 @@ func h7(h *head, index uint16) string {
 	return ""
 }
 
-// TestVerifyDamagedFile flips one byte in each table file in turn: verification tells and the process lives.
+// TestVerifyDamagedFile flips one byte in each table file that a closed store leaves: verification tells and the process lives. Nothing is in the
+// write-ahead log alone then.
 func TestVerifyDamagedFile(t *testing.T) {
 	dir := t.TempDir()
 	s, ring := filled(t, dir)
-	if err := s.db.Flush(); err != nil {
-		t.Fatal(err)
-	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
