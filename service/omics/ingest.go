@@ -71,7 +71,7 @@ func (s *Service) ingest(ctx context.Context, st *sequenceStore, in *intake) (r 
 	case api.FileTypeBam, api.FileTypeUbam:
 		err = s.ingestBAM(ctx, st, ref, in, r)
 	case api.FileTypeCram:
-		err = errs.New(errs.Unsupported, "CRAM")
+		err = s.ingestCRAM(ctx, st, ref, in, r)
 	default:
 		err = errs.New(errs.Invalid, "sourceFileType %s is not known", in.Type)
 	}

@@ -153,6 +153,55 @@ func TestBAM(t *testing.T) {
 	}
 }
 
+// TestCRAM holds the ETag to samtools' text without made-up MD and NM, decoded with the linked reference.
+func TestCRAM(t *testing.T) {
+	l := newLab(t)
+	store := l.sequenceStore()
+	file, fasta := corpus(t, "hts-specs-test", "3.0/passed/1404_index_multislice.cram"), corpus(t, "hts-specs-test", "cram/ce.fa")
+	l.s3.put("in/x.cram", file)
+	src := readsFrom(api.FileTypeCram, "aligned", "x.cram")
+	j := l.importReads(store, src)
+	if j.Status != api.ReadSetImportJobStatusFailed || !strings.Contains(j.Sources[0].StatusMessage, "give the reference") {
+		t.Errorf("without the reference: %+v", j.Sources[0])
+	}
+	src.ReferenceArn = l.reference("ce.fa", fasta)
+	j = l.importReads(store, src)
+	if j.Status != api.ReadSetImportJobStatusCompleted {
+		t.Fatalf("%+v", j.Sources[0])
+	}
+	ref := filepath.Join(t.TempDir(), "ce.fa")
+	if err := os.WriteFile(ref, fasta, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := md5of(string(samtools(t, file, "view", "--input-fmt-option", "decode_md=0", "-T", ref, "-")))
+	m := l.metadata(store, j.Sources[0].ReadSetId)
+	if m.Etag.Algorithm != api.ETagAlgorithmCramMD5up || m.Etag.Source1 != want || m.SequenceInformation.Alignment != "ALIGNED" || m.ReferenceArn != src.ReferenceArn {
+		t.Errorf("ETag %+v, want %s", m.Etag, want)
+	}
+	stored := l.file(store, m.Id, api.ReadSetFileSource1)
+	if got := md5of(string(samtools(t, stored, "view", "--input-fmt-option", "decode_md=0", "-T", ref, "-"))); got != want {
+		t.Error("the stored file has other records")
+	}
+	// samtools finds the same records through the stored index.
+	p := filepath.Join(t.TempDir(), "x.cram")
+	for name, b := range map[string][]byte{p: stored, p + ".crai": l.file(store, m.Id, api.ReadSetFileIndex)} {
+		if err := os.WriteFile(name, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := samtools(t, nil, "view", "-c", "-T", ref, p, "CHROMOSOME_I")
+	all := samtools(t, stored, "view", "-T", ref, "-")
+	n := 0
+	for _, line := range strings.Split(string(all), "\n") {
+		if f := strings.Split(line, "\t"); len(f) > 2 && f[2] == "CHROMOSOME_I" {
+			n++
+		}
+	}
+	if strings.TrimSpace(string(got)) != fmt.Sprint(n) || n == 0 {
+		t.Errorf("%s records through the index, the file has %d", got, n)
+	}
+}
+
 func TestBrokenSourcesFailAloneAndLeaveNothing(t *testing.T) {
 	l := newLab(t)
 	store := l.sequenceStore()

@@ -334,4 +334,4 @@ func (s *source) array(d *codec, to []byte) []byte {
 }
 
 // maxArray bounds a name, a tag or a run of bases.
-const maxArray = 256 << 20
+const maxArray = 64 << 20

@@ -16,8 +16,8 @@ const (
 	maxContainer = 1 << 30
 	maxBlock     = 1 << 30
 	maxUnpacked  = 4 << 30 // of all blocks of a container
-	maxRecords   = 8 << 20 // of a slice
-	maxBases     = 2 << 30 // of a slice
+	maxRecords   = 4 << 20 // of a slice
+	maxBases     = 256 << 20 // of a slice
 )
 
 // Error is a fault in a CRAM file.

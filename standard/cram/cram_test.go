@@ -188,3 +188,97 @@ func TestIndex(t *testing.T) {
 		t.Errorf("only %d indexes were compared", n)
 	}
 }
+
+// mapped is a CRAM file of several containers made by samtools from a BAM file of the corpus, with its reference.
+func mapped(t testing.TB) (file []byte, g genome) {
+	files, references := corpus(t, "hts-specs-test")
+	for name, b := range files {
+		if strings.HasSuffix(name, "/1404_index_multislice.cram") {
+			file = b
+		}
+	}
+	if file == nil {
+		t.Fatal("1404_index_multislice.cram is not in the corpus")
+	}
+	return file, parse(t, references["ce.fa"])
+}
+
+func TestComment(t *testing.T) {
+	file, g := mapped(t)
+	r, h, err := cram.Comment(bytes.NewReader(file), "store\n1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, _, err := scan(file, g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, s, err := scan(changed, g)
+	if err != nil || after != before || s.Header.Text != h.Text+"@CO\tstore 1\n" {
+		t.Errorf("the records changed or the header is %q, error %v", s.Header.Text, err)
+	}
+	if head, err := samtools(t, changed, "view", "-H", "--no-PG", "-"); err != nil || string(head) != s.Header.Text {
+		t.Errorf("samtools reads the header %q, error %v", head, err)
+	}
+}
+
+func TestDamageIsFound(t *testing.T) {
+	file, g := mapped(t)
+	change := func(at int, by byte) []byte {
+		f := bytes.Clone(file)
+		f[at] ^= by
+		return f
+	}
+	other := genome{}
+	for k, v := range g {
+		other[k] = bytes.ReplaceAll(v, []byte("A"), []byte("C"))
+	}
+	for name, c := range map[string]struct {
+		file []byte
+		g    genome
+		want string
+	}{
+		"no end container":   {file[:len(file)-38], g, "truncated"},
+		"cut in a container": {file[:len(file)-60], g, "the file ends within the container"},
+		"nothing":            {nil, g, "ends within its definition"},
+		"not CRAM":           {append([]byte("BAM\x01"), file[4:]...), g, "not a CRAM file"},
+		"version 2":          {change(4, 1), g, "version 2.0 is not read here"},
+		"version 4":          {change(4, 7), g, "version 4.0 is not read here"},
+		"container header":   {change(30, 1), g, ""},
+		"a block":            {change(len(file)/2, 1), g, ""},
+		"another reference":  {file, other, "differs from the one that the file was made with"},
+		"no reference":       {file, genome{}, "no sequence"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _, err := scan(c.file, c.g)
+			if err == nil || !strings.HasPrefix(err.Error(), "cram: ") || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want one with %q", err, c.want)
+			}
+		})
+	}
+	// Every single bit counts: no flip may pass unseen.
+	for at := 26; at < len(file); at += 29 {
+		got, _, err := scan(change(at, 1<<(at%8)), g)
+		if err == nil {
+			if want, _, _ := scan(file, g); got != want {
+				t.Fatalf("a flip at %d passes and changes the records", at)
+			}
+		}
+	}
+}
+
+func FuzzScan(f *testing.F) {
+	file, g := mapped(f)
+	f.Add(file)
+	f.Add(file[:200])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		_, s, err := scan(b, g)
+		if err == nil && s.WriteIndex(io.Discard) != nil {
+			t.Fatal("no index")
+		}
+	})
+}

@@ -258,16 +258,16 @@ func (s *slice) readTags(r *record) error {
 	}
 	r.tags.from = len(s.data)
 	for _, t := range s.h.tagLines[line] {
-		if string(t.name[:]) == "cFC" { // htslib's note to itself on MD and NM, not a tag of the file
-			s.byte(t.codec)
-			continue
-		}
+		from := len(s.data)
 		s.data = append(s.data, t.name[:]...)
 		switch t.codec.kind {
 		case encByteArrayLen, encByteArrayStop:
 			s.data = s.array(t.codec, s.data)
 		default: // a scalar, coded as single bytes
 			s.data = append(s.data, s.byte(t.codec))
+		}
+		if string(t.name[:]) == "cFC" { // htslib's note to itself on MD and NM, not a tag of the file
+			s.data = s.data[:from]
 		}
 	}
 	r.tags.to = len(s.data)
