@@ -174,7 +174,14 @@ func TestVerify(t *testing.T) {
 	}
 	whole("after the blob was put back")
 
-	undo := flip(t, filepath.Join(g.Dir, "records", "KEY"), -1)
+	undo := flip(t, find(t, filepath.Join(g.Dir, "records"), `\.sst$`)[0], 100)
+	if status, out, _ := verify(t, g.Dir); status != 1 || !strings.Contains(out, "records: ") {
+		t.Errorf("a flipped byte in a table file of the records: status %d\n%s", status, out)
+	}
+	undo()
+	whole("after the table file was put back")
+
+	undo = flip(t, filepath.Join(g.Dir, "records", "KEY"), -1)
 	if status, out, _ := verify(t, g.Dir); status != 1 || !strings.Contains(out, "records: ") {
 		t.Errorf("a flipped byte in the key file of the records: status %d\n%s", status, out)
 	}
