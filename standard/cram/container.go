@@ -15,8 +15,8 @@ import (
 const (
 	maxContainer = 1 << 30
 	maxBlock     = 1 << 30
-	maxUnpacked  = 4 << 30 // of all blocks of a container
-	maxRecords   = 4 << 20 // of a slice
+	maxUnpacked  = 4 << 30   // of all blocks of a container
+	maxRecords   = 4 << 20   // of a slice
 	maxBases     = 256 << 20 // of a slice
 )
 
