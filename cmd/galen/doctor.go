@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/galen-health/galen/aws/sts"
+	"github.com/galen-health/galen/platform/speech"
 	"github.com/galen-health/galen/standard/htj2k"
 )
 
@@ -62,7 +63,7 @@ func (c *doctorCmd) Run() error {
 	if reached {
 		show(c.credentials(ctx))
 	}
-	show(codecs(ctx), samtools(ctx))
+	show(codecs(ctx), recogniser(), samtools(ctx))
 	if c.DataDir != "" {
 		show(dataDir(c.DataDir)...)
 	}
@@ -138,6 +139,15 @@ func codecs(ctx context.Context) finding {
 		}
 	}
 	return finding{ok, "image codecs: HTJ2K, JPEG 2000 and JPEG-LS are built in", ""}
+}
+
+// recogniser says whether recordings can be turned into text here.
+func recogniser() finding {
+	dir := speech.Dir()
+	if err := speech.NewMoonshine(dir, 0).Ready(); err != nil {
+		return finding{warn, "speech: the recogniser is not installed; recordings are refused, transcripts are not", "run platform/speech/fetch.sh, or set GALEN_SPEECH_DIR to where it is"}
+	}
+	return finding{ok, "speech: the recogniser is in " + dir, ""}
 }
 
 // samtools is what users compare read sets with; the server itself does without.
