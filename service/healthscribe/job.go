@@ -13,8 +13,9 @@ import (
 	"github.com/galen-health/galen/platform/record"
 )
 
-// scribeJob is one job. Its name is unique in the account.
+// scribeJob is one job. Its name is unique in the account while the job is kept.
 type scribeJob struct {
+	ID                      string // of this run of the name, also the conversation's id
 	Input                   api.StartMedicalScribeJobInput
 	Status                  api.MedicalScribeJobStatus
 	Reason                  string
@@ -55,7 +56,7 @@ func (s *Service) StartMedicalScribeJob(ctx context.Context, in *api.StartMedica
 			return nil, err
 		}
 	}
-	j := &scribeJob{Input: *in, Status: api.MedicalScribeJobStatusQueued, Tags: in.Tags}
+	j := &scribeJob{ID: event.NewID(), Input: *in, Status: api.MedicalScribeJobStatusQueued, Tags: in.Tags}
 	j.Input.Tags = nil
 	_, err := s.records.Update(ctx, space, nil, func(tx record.Tx) error {
 		j.Created = tx.Time()
@@ -64,7 +65,7 @@ func (s *Service) StartMedicalScribeJob(ctx context.Context, in *api.StartMedica
 			return errs.New(errs.Conflict, "The requested job name already exists. Use a different job name.")
 		}
 		if err == nil {
-			err = s.cfg.Jobs.Start(tx, jobKind, in.MedicalScribeJobName, nil)
+			err = s.cfg.Jobs.Start(tx, jobKind, j.ID, in.MedicalScribeJobName)
 		}
 		if err == nil {
 			err = s.emit(tx, j)
@@ -92,6 +93,10 @@ func checkSettings(in *api.StartMedicalScribeJobInput) error {
 		return errs.New(errs.Invalid, "ChannelIdentification needs two ChannelDefinitions, one a channel")
 	case !channels && len(in.ChannelDefinitions) > 0:
 		return errs.New(errs.Invalid, "ChannelDefinitions need ChannelIdentification")
+	case in.Media.RedactedMediaFileUri != "":
+		return errs.New(errs.Invalid, "RedactedMediaFileUri is not for medical scribe jobs: give MediaFileUri")
+	case len(in.KMSEncryptionContext) > 0 && in.OutputEncryptionKMSKeyId == "":
+		return errs.New(errs.Invalid, "KMSEncryptionContext needs OutputEncryptionKMSKeyId")
 	case st.VocabularyName != "" || st.VocabularyFilterName != "":
 		return errs.New(errs.Invalid, "custom vocabularies are not part of this version: leave VocabularyName and VocabularyFilterName out")
 	}
