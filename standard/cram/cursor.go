@@ -98,6 +98,19 @@ func (c *cursor) ltf8() int64 {
 	return v
 }
 
+// uint7 is a number in groups of seven bits, the highest first (CRAMcodecs §2.1, of 3.1).
+func (c *cursor) uint7() int {
+	v := uint64(0)
+	for range 5 {
+		b := c.byte()
+		v = v<<7 | uint64(b&0x7f)
+		if b < 0x80 {
+			break
+		}
+	}
+	return int(uint32(v))
+}
+
 // list is an array of itf8 numbers behind its length.
 func (c *cursor) list() []int32 {
 	n := int(c.itf8())
