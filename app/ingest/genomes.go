@@ -220,6 +220,17 @@ func (r *run) landReads(ctx context.Context, it Item) (string, error) {
 	if kind != omics.FileTypeFastq && kind != omics.FileTypeUbam {
 		in.ReferenceArn = ref
 	}
+	arn, err := r.uploadReads(ctx, in, it)
+	if errs.Is(err, errs.NotFound) || errs.Is(err, errs.Conflict) { // the token's upload has ended in an earlier run, and was not remembered: begin anew
+		in.ClientToken = ""
+		arn, err = r.uploadReads(ctx, in, it)
+	}
+	return arn, err
+}
+
+// uploadReads makes one direct upload and waits until the read set is active.
+func (r *run) uploadReads(ctx context.Context, in *omics.CreateMultipartReadSetUploadInput, it Item) (string, error) {
+	store := in.SequenceStoreId
 	up, err := r.genomes.CreateMultipartReadSetUpload(ctx, in)
 	if err != nil {
 		return "", err
@@ -238,7 +249,7 @@ func (r *run) landReads(ctx context.Context, it Item) (string, error) {
 		return "", err
 	}
 	arn := ""
-	return arn, until(ctx, func() (bool, error) {
+	err = until(ctx, func() (bool, error) {
 		m, err := r.genomes.GetReadSetMetadata(ctx, &omics.GetReadSetMetadataInput{SequenceStoreId: store, Id: done.ReadSetId})
 		if err != nil {
 			return false, err
@@ -249,6 +260,7 @@ func (r *run) landReads(ctx context.Context, it Item) (string, error) {
 		arn = m.Arn
 		return m.Status == omics.ReadSetStatusActive, nil
 	})
+	return arn, err
 }
 
 func (r *run) parts(ctx context.Context, store, upload string, src omics.ReadSetPartSource, f File) ([]omics.CompleteReadSetUploadPartListItem, error) {
