@@ -1,8 +1,12 @@
 """boto3 against comprehendmedical (JSON 1.1 here; CBOR is tested from Go), transcribe's medical scribe and connecthealth."""
+import io
 import json
-import os
+import shutil
+import subprocess
+import tempfile
+import wave
 
-from galen import client, equal, fails, main, role, true, wait
+from galen import ACCOUNT, client, equal, fails, main, role, true, wait
 
 cm, tr, ch, s3 = client("comprehendmedical"), client("transcribe"), client("connecthealth"), client("s3")
 
@@ -19,6 +23,8 @@ def test_entities():
     true("500 mg" in (attributes.get("DOSAGE") or attributes.get("STRENGTH", "")), f"dose in {attributes}")
     phi = cm.detect_phi(Text="Mr. John Smith, phone 555-123-4567, was seen on 01/02/2024.")["Entities"]
     true({"NAME", "PHONE_OR_FAX", "DATE"} <= {e["Type"] for e in phi}, f"PHI {[e['Type'] for e in phi]}")
+    old = cm.detect_entities(Text=text)["Entities"]
+    equal([e["Text"] for e in old], [e["Text"] for e in found], "the deprecated form")
     fails("TextSizeLimitExceededException", cm.detect_entities_v2, Text="x" * 20001, status=400)
     fails("InvalidRequestException", cm._make_api_call, "DetectEntitiesV2", {"Text": ""}, status=400)
 
@@ -50,6 +56,55 @@ def test_scribe_from_transcript():
     true("suite-1" in [j["MedicalScribeJobName"] for j in tr.list_medical_scribe_jobs()["MedicalScribeJobSummaries"]], "listed")
     tr.delete_medical_scribe_job(MedicalScribeJobName="suite-1")
     fails("NotFoundException", tr.get_medical_scribe_job, MedicalScribeJobName="suite-1")
+
+
+def recording(*channels):
+    """A WAV of 16-bit channels at 16 kHz."""
+    out = io.BytesIO()
+    n = max(len(c) for c in channels) // 2
+    with wave.open(out, "wb") as w:
+        w.setnchannels(len(channels)), w.setsampwidth(2), w.setframerate(16000)
+        padded = [c.ljust(2 * n, b"\0") for c in channels]
+        w.writeframes(b"".join(p[2 * i:2 * i + 2] for i in range(n) for p in padded))
+    return out.getvalue()
+
+
+def said(text, voice):
+    with tempfile.TemporaryDirectory() as d:
+        subprocess.run(["flite", "-voice", voice, "-t", text, "-o", d + "/x.wav"], check=True)
+        with wave.open(d + "/x.wav") as w:
+            return w.readframes(w.getnframes())
+
+
+def test_scribe_from_recording():
+    s3.create_bucket(Bucket="scribe-sound")
+    arn = role("scribe-sound", "transcribe.amazonaws.com")
+    key = client("kms").create_key()["KeyMetadata"]["Arn"]
+    start = lambda name, **kw: tr.start_medical_scribe_job(MedicalScribeJobName=name, Media={"MediaFileUri": f"s3://scribe-sound/{name}.wav"}, OutputBucketName="scribe-sound", DataAccessRoleArn=arn,
+                                                           Settings={"ChannelIdentification": True}, ChannelDefinitions=[{"ChannelId": 0, "ParticipantRole": "CLINICIAN"}, {"ChannelId": 1, "ParticipantRole": "PATIENT"}], **kw)
+    get = lambda name: tr.get_medical_scribe_job(MedicalScribeJobName=name)["MedicalScribeJob"]
+    end = lambda name: wait(lambda: get(name)["MedicalScribeJobStatus"], ["COMPLETED", "FAILED"])
+    s3.put_object(Bucket="scribe-sound", Key="silence.wav", Body=recording(b"\0\0" * 16000, b"\0\0" * 16000))
+    start("silence")
+    equal(end("silence"), "FAILED", "silence")
+    reason = get("silence")["FailureReason"]
+    true("No speech" in reason or "not installed" in reason, reason)
+    if "not installed" in reason or not shutil.which("flite"):
+        return
+    second = b"\0\0" * 16000
+    ask, tell = said("What brings you in today?", "rms"), said("I have had chest pain for two days.", "slt")
+    s3.put_object(Bucket="scribe-sound", Key="visit.wav", Body=recording(ask + second, b"\0" * len(ask) + second + tell + second))
+    start("visit", OutputEncryptionKMSKeyId=key, KMSEncryptionContext={"ward": "7"}, Tags=[{"Key": "a", "Value": "b"}])
+    equal(end("visit"), "COMPLETED", get("visit").get("FailureReason", ""))
+    out = s3.get_object(Bucket="scribe-sound", Key="visit/summary.json")
+    equal(out["SSEKMSKeyId"], key, "the note's key")
+    true("chest pain for two days" in out["Body"].read().decode().lower(), "what was said is in the note")
+    roles = [x["ParticipantDetails"]["ParticipantRole"] for x in json.loads(s3.get_object(Bucket="scribe-sound", Key="visit/transcript.json")["Body"].read())["Conversation"]["TranscriptSegments"]]
+    equal([roles[0], roles[-1]], ["CLINICIAN_0", "PATIENT_0"], "roles by channel")
+    arn = f"arn:aws:transcribe:us-east-1:{ACCOUNT}:medical-scribe-job/visit"
+    tr.tag_resource(ResourceArn=arn, Tags=[{"Key": "c", "Value": "d"}])
+    tr.untag_resource(ResourceArn=arn, TagKeys=["a"])
+    equal(tr.list_tags_for_resource(ResourceArn=arn)["Tags"], [{"Key": "c", "Value": "d"}], "tags of a job")
 
 
 def test_domains():
