@@ -174,6 +174,13 @@ func TestInvariantsOnPublicDialogues(t *testing.T) {
 	}
 }
 
+// Text without a full stop must not cost more than text with them: the work within a sentence is bounded.
+func TestNoSentenceIsTooLong(t *testing.T) {
+	for _, s := range []string{strings.Repeat("no chest pain if history of left knee 5 mg daily mother ", 350), strings.Repeat("a ", 10000), strings.Repeat("aspirin 1 mg ", 1500), strings.Repeat("(", 20000)} {
+		invariants(t, s)
+	}
+}
+
 func FuzzDetect(f *testing.F) {
 	f.Add("Severe rash on face, metformin 500 mg bid × 5 days for Ménière’s; bp 120/80 mmHg two weeks ago\n\nMr. John Smith smokes 2 packs a day")
 	f.Add("\xff left left knee knee pain pain for two for two days ago ago")

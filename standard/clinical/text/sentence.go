@@ -5,13 +5,16 @@ import "strings"
 // Range is a half-open span of token indexes.
 type Range struct{ Begin, End int }
 
+// MaxSentence is the most tokens of a sentence: a longer one is cut, so that what looks at pairs within a sentence stays bounded.
+const MaxSentence = 160
+
 // Sentences groups tokens: a sentence ends after . ? ! or ; (not after an abbreviation, an initial or inside a number), at an empty line,
-// at a line end that a new item, a bullet or a heading follows.
+// at a line end that a new item, a bullet or a heading follows, and after MaxSentence tokens.
 func Sentences(s string, toks []Token) []Range {
 	var out []Range
 	begin := 0
 	for i := range toks {
-		if i+1 < len(toks) && !ends(s, toks, i) {
+		if i+1 < len(toks) && i+1-begin < MaxSentence && !ends(s, toks, i) {
 			continue
 		}
 		out = append(out, Range{begin, i + 1})

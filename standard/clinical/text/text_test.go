@@ -75,7 +75,7 @@ func invariants(t *testing.T, s string) {
 	gap(s[last:])
 	at := 0
 	for _, r := range text.Sentences(s, toks) {
-		if r.Begin != at || r.End <= r.Begin {
+		if r.Begin != at || r.End <= r.Begin || r.End-r.Begin > text.MaxSentence {
 			t.Fatalf("%q: sentence %v does not go on from %d", s, r, at)
 		}
 		at = r.End
@@ -96,7 +96,7 @@ func invariants(t *testing.T, s string) {
 	}
 }
 
-var samples = []string{"", "Ménière’s disease — 10 µg/dL", "a\x00b\n\n• c", "\xff\xfe broken \xc3", strings.Repeat("é", 200) + "x", "日本語 10mg", strings.Repeat("a😀", 90)}
+var samples = []string{"", "Ménière’s disease — 10 µg/dL", "a\x00b\n\n• c", "\xff\xfe broken \xc3", strings.Repeat("é", 200) + "x", "日本語 10mg", strings.Repeat("a😀", 90), strings.Repeat("no pain ", 500)}
 
 func TestInvariants(t *testing.T) {
 	for _, s := range samples {
