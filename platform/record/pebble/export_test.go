@@ -1,5 +1,7 @@
 package pebble
 
+import "time"
+
 // Shrink makes the evaluation change its ways at small counts, so that small data takes every way.
 func (s *Store) Shrink() { s.plan = plan{few: 2, list: 3, probe: 2, sort: 3, walk: 30, union: 3} }
 
@@ -13,4 +15,12 @@ func (o Options) OnFatal(fn func(string)) Options {
 func (o Options) MemTable(size uint64) Options {
 	o.memTable = size
 	return o
+}
+
+// LookEvery is how old a look at the disk's room may be.
+const LookEvery = time.Duration(lookEvery)
+
+// SetPatience changes how long batches wait for slow ones.
+func (s *Store) SetPatience(usual, firm time.Duration) {
+	s.line.patience, s.line.firmPatience = usual, firm
 }

@@ -14,10 +14,10 @@ type ticket struct {
 	since time.Time
 }
 
-// How long a batch waits for an earlier one whose function still runs.
+// How long a batch waits for an earlier one whose function still runs; the second for one that was overtaken before.
 const (
-	patience     = 100 * time.Millisecond
-	firmPatience = 10 * time.Second
+	usualPatience = 100 * time.Millisecond
+	firmPatience  = 10 * time.Second
 )
 
 type line struct {
@@ -27,9 +27,14 @@ type line struct {
 	busy    *ticket   // has the turn
 	last    int64     // the newest time given
 	done    int64     // the time of the last commit
+
+	patience, firmPatience time.Duration
 }
 
-func (l *line) init() { l.turn = sync.NewCond(&l.mu) }
+func (l *line) init() {
+	l.turn = sync.NewCond(&l.mu)
+	l.patience, l.firmPatience = usualPatience, firmPatience
+}
 
 // start goes on after the last commit of an earlier life.
 func (l *line) start(last int64) { l.last, l.done = last, last }
@@ -66,7 +71,7 @@ func (l *line) wait(t *ticket) bool {
 				return true
 			}
 			if left > 0 && len(alarms) == 0 {
-				alarms = append(alarms, time.AfterFunc(patience, l.wake), time.AfterFunc(firmPatience, l.wake))
+				alarms = append(alarms, time.AfterFunc(l.patience, l.wake), time.AfterFunc(l.firmPatience, l.wake))
 			}
 		}
 		l.turn.Wait()
@@ -88,9 +93,9 @@ func (l *line) blocked(t *ticket) (bool, time.Duration) {
 		if e.ready {
 			return true, 0
 		}
-		limit := patience
+		limit := l.patience
 		if e.firm {
-			limit = firmPatience
+			limit = l.firmPatience
 		}
 		if waited := time.Since(t.since); waited < limit {
 			return true, limit - waited

@@ -22,6 +22,8 @@ const (
 	writers   = 6
 )
 
+var ref = key.Ref{}
+
 type step struct {
 	Writer, N int
 	Text      string
