@@ -13,6 +13,7 @@ import (
 
 	ort "github.com/yalue/onnxruntime_go"
 
+	"github.com/galen-health/galen/platform/asset"
 	"github.com/galen-health/galen/platform/errs"
 )
 
@@ -42,30 +43,8 @@ type Moonshine struct {
 	vocab   vocabulary
 }
 
-// Dir is where the recogniser's files are looked for: $GALEN_SPEECH_DIR, else .cache/speech of the working directory or the nearest folder above it,
-// else beside the program (../.cache/speech).
-func Dir() string {
-	if d := os.Getenv("GALEN_SPEECH_DIR"); d != "" {
-		return d
-	}
-	var starts []string
-	if wd, err := os.Getwd(); err == nil {
-		starts = append(starts, wd)
-	}
-	if exe, err := os.Executable(); err == nil {
-		starts = append(starts, filepath.Dir(exe))
-	}
-	for _, at := range starts {
-		for range 8 {
-			d := filepath.Join(at, ".cache", "speech")
-			if _, err := os.Stat(filepath.Join(d, encoderFile)); err == nil {
-				return d
-			}
-			at = filepath.Dir(at)
-		}
-	}
-	return filepath.Join(".cache", "speech")
-}
+// Dir is where fetch.sh puts the recogniser's files: $GALEN_SPEECH_DIR, else .cache/speech of the checkout.
+func Dir() string { return asset.Dir("GALEN_SPEECH_DIR", "speech", encoderFile) }
 
 // NewMoonshine returns the recogniser whose files are in dir. threads bounds what it computes with; 0 = at most two.
 func NewMoonshine(dir string, threads int) *Moonshine {

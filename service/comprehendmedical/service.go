@@ -9,7 +9,10 @@ import (
 )
 
 // Service implements the Comprehend Medical API.
-type Service struct{ api.Unimplemented }
+type Service struct {
+	api.Unimplemented
+	codes codes
+}
 
 // New returns the service. It loads the engine's model and lists, so that no request waits for them.
 func New() *Service {

@@ -97,6 +97,51 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+func TestInferICD10CM(t *testing.T) {
+	s := comprehendmedical.New()
+	in := "Ménière noted. Patient with type 2 diabetes and hypertension denies chest pain. Pain in the right knee for two weeks."
+	out, err := s.InferICD10CM(ctx, &api.InferICD10CMInput{Text: in})
+	if errs.Is(err, errs.Unavailable) {
+		t.Skip(errs.As(err).Message)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	best := map[string]string{}
+	for _, e := range out.Entities {
+		held(t, in, e.Text, e.BeginOffset, e.EndOffset)
+		last := float32(1)
+		for i, c := range e.ICD10CMConcepts {
+			if *c.Score <= 0 || *c.Score > last || c.Description == "" || i > 4 {
+				t.Errorf("%s: candidate %d is %+v", e.Text, i, c)
+			}
+			last = *c.Score
+		}
+		if len(e.ICD10CMConcepts) > 0 {
+			best[strings.ToLower(e.Text)] = e.ICD10CMConcepts[0].Code
+		}
+		for _, a := range e.Attributes {
+			held(t, in, a.Text, a.BeginOffset, a.EndOffset)
+		}
+	}
+	for term, want := range map[string]string{"type 2 diabetes": "E11.9", "hypertension": "I10", "chest pain": "R07.9", "pain": "M25.561"} {
+		if best[term] != want {
+			t.Errorf("%s: %q, want %s", term, best[term], want)
+		}
+	}
+	if _, err := s.InferICD10CM(ctx, &api.InferICD10CMInput{Text: strings.Repeat("x", 10001)}); errs.As(err).Name != "TextSizeLimitExceededException" {
+		t.Errorf("10001 characters: %v", err)
+	}
+}
+
+func TestInferSaysWhatIsMissing(t *testing.T) {
+	t.Setenv("GALEN_CODES_DIR", t.TempDir())
+	_, err := comprehendmedical.New().InferICD10CM(ctx, &api.InferICD10CMInput{Text: "asthma"})
+	if !errs.Is(err, errs.Unavailable) || !strings.Contains(errs.As(err).Message, "fetch.sh") {
+		t.Errorf("without the code set: %v", err)
+	}
+}
+
 // Both protocols of the contract carry the same answer, and both name a text that is too long alike.
 func TestBothProtocols(t *testing.T) {
 	s := comprehendmedical.New()
