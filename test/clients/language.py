@@ -29,6 +29,19 @@ def test_entities():
     fails("InvalidRequestException", cm._make_api_call, "DetectEntitiesV2", {"Text": ""}, status=400)
 
 
+def test_codes():
+    text = "Patient with type 2 diabetes denies chest pain. Pain in the right knee."
+    try:
+        found = cm.infer_icd10_cm(Text=text)["Entities"]
+    except cm.exceptions.ServiceUnavailableException as e:
+        true("fetch.sh" in str(e), f"what to install: {e}")
+        return
+    best = {e["Text"].lower(): e["ICD10CMConcepts"][0]["Code"] for e in found}
+    equal(best, {"type 2 diabetes": "E11.9", "chest pain": "R07.9", "pain": "M25.561"}, "first candidates")
+    true("NEGATION" in [t["Name"] for e in found if e["Text"] == "chest pain" for t in e["Traits"]], "a denied condition keeps its trait")
+    fails("TextSizeLimitExceededException", cm.infer_icd10_cm, Text="x" * 10001, status=400)
+
+
 def test_scribe_from_transcript():
     s3.create_bucket(Bucket="scribe-in")
     s3.create_bucket(Bucket="scribe-out")
