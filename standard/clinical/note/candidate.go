@@ -21,29 +21,8 @@ type Candidate struct {
 	Context   string  // the question before it, "" when none
 }
 
-// yes and no open an answer.
-var (
-	yes = []string{"yes", "yeah", "yep", "yup", "uh-huh", "mm-hmm", "i do", "i have", "i am", "i did", "sure", "correct", "absolutely", "definitely", "that's right", "i think so", "a little", "sometimes", "occasionally"}
-	no  = []string{"no", "nope", "nah", "not really", "not at all", "none", "never", "i don't", "i do n't", "i haven't", "i have n't", "not that", "no not", "nothing", "negative", "i'm not", "not yet", "uh-uh"}
-)
-
 // command is an order to the recording system, not to the patient.
 var command = regexp.MustCompile(`(?i)^\W*(?:hey,? ?dragon|show me|finalize the note|hey,? ?siri|tell dax|talk to dax)\b`)
-
-func begins(s string, with []string) bool {
-	for _, w := range with {
-		if rest, ok := strings.CutPrefix(s, w); ok && (rest == "" || strings.ContainsAny(rest[:1], " ,.!;-")) {
-			return true
-		}
-	}
-	return false
-}
-
-// spokenLead is an answer without its hesitation.
-func spokenLead(s string) string {
-	s = spoken.ReplaceAllString(strings.ToLower(strings.ReplaceAll(s, "’", "'")), "")
-	return strings.TrimLeft(s, " ,.-")
-}
 
 // Candidates are all sentences that a note may hold, in the order of the conversation.
 func Candidates(c *transcript.Conversation, p Person) []Candidate {
@@ -54,7 +33,7 @@ func Candidates(c *transcript.Conversation, p Person) []Candidate {
 		clinician := transcript.IsClinician(seg.ParticipantDetails.ParticipantRole)
 		sentences := split(seg.Content)
 		if !clinician && asked >= 0 && len(sentences) > 0 {
-			if t := answer(question, spokenLead(sentences[0]), p); t != "" {
+			if t := answer(question, sentences[0], p); t != "" {
 				out = append(out, Candidate{Text: t, Segments: []int{asked, i}, Answered: true, Position: float64(i) / total, Source: question + " " + sentences[0], Context: question})
 			}
 		}
@@ -101,8 +80,8 @@ func split(s string) []string {
 
 // answer merges a question about findings with a yes or no: "Any chest pain?" "No." → "The patient denies chest pain."
 func answer(question, reply string, p Person) string {
-	denied := begins(reply, no)
-	if !denied && !begins(reply, yes) {
+	affirmed, denied := transcript.Answer(reply)
+	if !affirmed && !denied {
 		return ""
 	}
 	var found []string

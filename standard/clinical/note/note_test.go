@@ -59,7 +59,7 @@ func TestAnswerSettlesTheQuestion(t *testing.T) {
 		{"any fever ?", "about five weeks", ""},
 		{"did your mother have diabetes ?", "yes", ""},
 	} {
-		if got := answer(c.question, spokenLead(c.reply), He); got != c.want {
+		if got := answer(c.question, c.reply, He); got != c.want {
 			t.Errorf("%q %q = %q, want %q", c.question, c.reply, got, c.want)
 		}
 	}

@@ -114,6 +114,34 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+// The answer settles what the question asks for: a feature of its own, because neither segment says it alone.
+func TestAnswersSettleQuestions(t *testing.T) {
+	c, err := transcript.Parse([]byte("Doctor: You have asthma. Any fever or chills?\nPatient: Uh, no.\nDoctor: Do you smoke?\nPatient: Yeah, a pack a day.\nDoctor: Did your mother have diabetes?\nPatient: No.\nDoctor: So you have gout. All right?\nPatient: No, wait."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.AddInsights()
+	got := map[string]bool{}
+	for _, in := range c.ClinicalInsights {
+		negated := false
+		for _, tr := range in.Traits {
+			negated = negated || tr.Name == "NEGATION"
+		}
+		got[in.Spans[0].Content] = negated
+	}
+	for what, want := range map[string]bool{"asthma": false, "fever": true, "chills": true, "smoke": false, "diabetes": false, "gout": false} {
+		if n, ok := got[what]; !ok || n != want {
+			t.Errorf("%s: negated %v (found %v), want %v", what, n, ok, want)
+		}
+	}
+	for reply, want := range map[string][2]bool{"No.": {false, true}, "um , no": {false, true}, "Not really": {false, true}, "mm-hmm": {true, false}, "Yes, I do": {true, false}, "about five weeks": {false, false},
+		"nothing at all": {false, true}, "north": {false, false}, "": {false, false}, "well , yeah": {true, false}, "I don’t": {false, true}} {
+		if yes, no := transcript.Answer(reply); yes != want[0] || no != want[1] {
+			t.Errorf("Answer(%q) = %v, %v, want %v", reply, yes, no, want)
+		}
+	}
+}
+
 func TestItems(t *testing.T) {
 	s := transcript.Segment{BeginAudioTime: 1, EndAudioTime: 3, Content: "Take metformin, é!", SegmentId: "s"}
 	items := transcript.ItemsOf(&s, 0.87654, []transcript.Heard{{Begin: 5, End: 14, Words: "met from in"}})
