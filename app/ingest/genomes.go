@@ -61,96 +61,6 @@ func (r *run) role(ctx context.Context) (string, error) {
 	})
 }
 
-// landReference imports a FASTA file.
-func (r *run) landReference(ctx context.Context, it Item) (string, error) {
-	uri, err := r.upload(ctx, it.Files[0], ".fa")
-	if err != nil {
-		return "", err
-	}
-	name := storeName(strings.TrimSuffix(path.Base(it.Files[0].Rel), path.Ext(it.Files[0].Rel))) + "-" + it.Files[0].Hash[:8]
-	return r.importReference(ctx, uri, name, it.Files[0].Hash)
-}
-
-func (r *run) importReference(ctx context.Context, uri, name, token string) (string, error) {
-	store, err := r.shared("referencestore", func() (string, error) {
-		list, err := r.genomes.ListReferenceStores(ctx, &omics.ListReferenceStoresInput{})
-		if err != nil {
-			return "", err
-		}
-		if len(list.ReferenceStores) > 0 { // an account has one
-			return list.ReferenceStores[0].Id, nil
-		}
-		made, err := r.genomes.CreateReferenceStore(ctx, &omics.CreateReferenceStoreInput{Name: r.Name, ClientToken: "galen-ingest"})
-		if err != nil {
-			return "", err
-		}
-		return made.Id, nil
-	})
-	if err != nil {
-		return "", err
-	}
-	role, err := r.role(ctx)
-	if err != nil {
-		return "", err
-	}
-	job, err := r.genomes.StartReferenceImportJob(ctx, &omics.StartReferenceImportJobInput{ReferenceStoreId: store, RoleArn: role, ClientToken: token,
-		Sources: []omics.StartReferenceImportJobSourceItem{{SourceFile: uri, Name: name}}})
-	if err != nil {
-		return "", err
-	}
-	arn := ""
-	err = until(ctx, func() (bool, error) {
-		j, err := r.genomes.GetReferenceImportJob(ctx, &omics.GetReferenceImportJobInput{ReferenceStoreId: store, Id: job.Id})
-		if err != nil {
-			return false, err
-		}
-		switch j.Status {
-		case omics.ReferenceImportJobStatusCompleted:
-			ref, err := r.genomes.GetReferenceMetadata(ctx, &omics.GetReferenceMetadataInput{ReferenceStoreId: store, Id: j.Sources[0].ReferenceId})
-			if err == nil {
-				arn = ref.Arn
-			}
-			return true, err
-		case omics.ReferenceImportJobStatusFailed, omics.ReferenceImportJobStatusCompletedWithFailures, omics.ReferenceImportJobStatusCancelled:
-			return false, errs.New(errs.Invalid, "the reference was not imported: %s %s", j.StatusMessage, j.Sources[0].StatusMessage)
-		}
-		return false, nil
-	})
-	if err == nil {
-		r.setReference(arn)
-	}
-	return arn, err
-}
-
-func (r *run) setReference(arn string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.reference == "" {
-		r.reference = arn
-	}
-}
-
-// referenceARN is the folder's reference; where it has none, one with the contig names only is made of the VCF's own header, and says so in its name.
-func (r *run) referenceARN(ctx context.Context, contigs []string) (string, error) {
-	r.mu.Lock()
-	arn := r.reference
-	r.mu.Unlock()
-	if arn != "" || contigs == nil {
-		return arn, nil
-	}
-	return r.shared("placeholder-reference", func() (string, error) {
-		var b bytes.Buffer
-		for _, c := range contigs {
-			fmt.Fprintf(&b, ">%s placeholder: contig name only, no bases\nN\n", c)
-		}
-		uri, err := r.put(ctx, "in/placeholder.fa", bytes.NewReader(b.Bytes()))
-		if err != nil {
-			return "", err
-		}
-		return r.importReference(ctx, uri, "placeholder-contig-names-only", "placeholder-"+r.Name)
-	})
-}
-
 var notName = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
 
 func storeName(s string) string {
@@ -204,13 +114,13 @@ func (r *run) landReads(ctx context.Context, it Item) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	ref, err := r.referenceARN(ctx, nil)
+	ref, err := r.alignedTo(it)
 	if err != nil {
 		return "", err
 	}
 	kind := map[sniff.Kind]omics.FileType{sniff.FASTQ: omics.FileTypeFastq, sniff.BAM: omics.FileTypeBam, sniff.CRAM: omics.FileTypeCram}[it.Kind]
 	if it.Kind == sniff.CRAM && ref == "" {
-		return "", left{"a CRAM file needs its reference: put the FASTA file into the folder"}
+		return "", left{"a CRAM file needs its reference: put the FASTA file that its header names into the folder"}
 	}
 	if it.Kind == sniff.BAM && ref == "" {
 		kind = omics.FileTypeUbam
@@ -254,7 +164,10 @@ func (r *run) uploadReads(ctx context.Context, in *omics.CreateMultipartReadSetU
 		if err != nil {
 			return false, err
 		}
-		if m.Status == omics.ReadSetStatusUploadFailed {
+		if m.Status == omics.ReadSetStatusUploadFailed { // nothing of it stays: the next run would leave another
+			if _, err := r.genomes.BatchDeleteReadSet(ctx, &omics.BatchDeleteReadSetInput{SequenceStoreId: store, Ids: []string{done.ReadSetId}}); err != nil {
+				return false, err
+			}
 			return false, errs.New(errs.Invalid, "the reads were refused: %s", m.StatusMessage)
 		}
 		arn = m.Arn
@@ -306,11 +219,7 @@ func (r *run) parts(ctx context.Context, store, upload string, src omics.ReadSet
 
 // landVariants imports a VCF file into the run's variant store.
 func (r *run) landVariants(ctx context.Context, it Item) (string, error) {
-	contigs, err := contigsOf(it.Files[0].Path)
-	if err != nil {
-		return "", err
-	}
-	ref, err := r.referenceARN(ctx, contigs)
+	ref, err := r.calledOn(ctx, it.Files[0])
 	if err != nil {
 		return "", err
 	}
@@ -367,42 +276,4 @@ func (r *run) landVariants(ctx context.Context, it Item) (string, error) {
 		}
 		return false, nil
 	})
-}
-
-// contigsOf reads the contig names of a VCF header.
-func contigsOf(name string) ([]string, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	head := make([]byte, 2)
-	if _, err := io.ReadFull(f, head); err != nil {
-		return nil, err
-	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return nil, err
-	}
-	var in io.Reader = f
-	if head[0] == 0x1f && head[1] == 0x8b {
-		if in, err = gzip.NewReader(f); err != nil {
-			return nil, err
-		}
-	}
-	b, err := io.ReadAll(io.LimitReader(in, 4<<20))
-	if err != nil && len(b) == 0 {
-		return nil, err
-	}
-	var out []string
-	for _, l := range strings.Split(string(b), "\n") {
-		if rest, ok := strings.CutPrefix(l, "##contig=<ID="); ok {
-			out = append(out, rest[:strings.IndexAny(rest+",", ",>")])
-		} else if c, _, ok := strings.Cut(l, "\t"); ok && !strings.HasPrefix(l, "#") && len(out) == 0 {
-			out = append(out, c)
-		}
-	}
-	if len(out) == 0 {
-		out = []string{"unknown"}
-	}
-	return out, nil
 }

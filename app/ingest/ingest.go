@@ -59,18 +59,18 @@ type Report struct {
 // run is one run over a folder.
 type run struct {
 	Options
-	records   healthlake.Service
-	images    medicalimaging.Service
-	genomes   omics.Service
-	objects   s3.Service
-	scribe    transcribe.Service
-	identity  iam.Service
-	ledger    *ledger
-	mu        sync.Mutex
-	once      map[string]*sync.Once
-	stores    map[string]string
-	failures  map[string]error
-	reference string // ARN of the reference that aligned reads and variants go with
+	records    healthlake.Service
+	images     medicalimaging.Service
+	genomes    omics.Service
+	objects    s3.Service
+	scribe     transcribe.Service
+	identity   iam.Service
+	ledger     *ledger
+	mu         sync.Mutex
+	once       map[string]*sync.Once
+	stores     map[string]string
+	failures   map[string]error
+	references []reference // that aligned reads and variants may stand on
 }
 
 // left is an item that is known but cannot be taken; its text goes into the report.
@@ -177,7 +177,9 @@ func (r *run) item(ctx context.Context, it Item) (Result, error) {
 	}
 	if entry != nil {
 		if it.Kind == sniff.FASTA {
-			r.setReference(entry.Where)
+			if err := r.keepReference(entry.Where, it.Files[0]); err != nil {
+				return Result{}, err
+			}
 		}
 		return Result{State: Already, Where: entry.Where}, nil
 	}
