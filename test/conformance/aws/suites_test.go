@@ -3,7 +3,6 @@ package aws_test
 import (
 	"encoding/json"
 	"os/exec"
-	"sort"
 	"strings"
 	"testing"
 
@@ -46,20 +45,7 @@ func TestBoto3(t *testing.T) {
 	if t.Failed() || len(called) == 0 {
 		return
 	}
-	out, err := exec.Command(galen.Binary(t), "catalogue", "--operations").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var missing []string
-	for _, op := range strings.Fields(string(out)) {
-		if !called[op] {
-			missing = append(missing, op)
-		}
-	}
-	sort.Strings(missing)
-	if len(missing) > 0 {
-		t.Logf("%d implemented operations that no boto3 suite calls yet:\n%s", len(missing), strings.Join(missing, " "))
-	}
+	t.Logf("%d operations called", len(called))
 }
 
 func TestJavaScript(t *testing.T) {
