@@ -3,6 +3,8 @@ package connecthealth
 import (
 	"context"
 	"crypto/rand"
+	"maps"
+	"slices"
 	"strings"
 
 	api "github.com/galen-health/galen/aws/connecthealth"
@@ -71,6 +73,8 @@ func (s *Service) Authorize(_ context.Context, op string, in any) ([]authz.Reque
 	r := authz.Request{Action: "health-agent:" + op, Resource: "*"}
 	domain, subscription := "", ""
 	switch in := in.(type) {
+	case *api.CreateDomainInput:
+		tagged(&r, in.Tags)
 	case *api.GetDomainInput:
 		domain = in.DomainId
 	case *api.DeleteDomainInput:
@@ -87,8 +91,10 @@ func (s *Service) Authorize(_ context.Context, op string, in any) ([]authz.Reque
 		domain, subscription = in.DomainId, in.SubscriptionId
 	case *api.TagResourceInput:
 		r.Resource = in.ResourceArn
+		tagged(&r, in.Tags)
 	case *api.UntagResourceInput:
 		r.Resource = in.ResourceArn
+		r.Values = map[string][]string{"aws:TagKeys": in.TagKeys}
 	case *api.ListTagsForResourceInput:
 		r.Resource = in.ResourceArn
 	}
@@ -99,6 +105,18 @@ func (s *Service) Authorize(_ context.Context, op string, in any) ([]authz.Reque
 		}
 	}
 	return []authz.Request{r}, nil
+}
+
+// tagged adds the condition keys of tags that a request gives.
+func tagged(r *authz.Request, tags map[string]string) {
+	if len(tags) == 0 {
+		return
+	}
+	r.Context = map[string]string{}
+	for k, v := range tags {
+		r.Context["aws:RequestTag/"+k] = v
+	}
+	r.Values = map[string][]string{"aws:TagKeys": slices.Sorted(maps.Keys(tags))}
 }
 
 // absent says that a record is not there, or no more.

@@ -8,6 +8,7 @@ import (
 	"github.com/galen-health/galen/aws"
 	api "github.com/galen-health/galen/aws/connecthealth"
 	"github.com/galen-health/galen/platform/errs"
+	"github.com/galen-health/galen/platform/key"
 	"github.com/galen-health/galen/platform/key/keyring"
 	"github.com/galen-health/galen/platform/record/pebble"
 	"github.com/galen-health/galen/service/connecthealth"
@@ -25,11 +26,68 @@ func open(t *testing.T) *connecthealth.Service {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { records.Close(); keys.Close() })
-	s, err := connecthealth.New(context.Background(), connecthealth.Config{Records: records, Account: "000000000000", Region: "us-east-1"})
+	s, err := connecthealth.New(context.Background(), connecthealth.Config{Records: records, Guard: guard{}, Account: "000000000000", Region: "us-east-1"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// guard is the key policy: it knows one key and forbids another.
+type guard struct{}
+
+func (guard) MayUse(_ context.Context, u key.Use) (string, error) {
+	if u.Key == "forbidden" {
+		return "", errs.New(errs.Denied, "not authorized to perform: %s", u.Action)
+	}
+	return "arn:aws:kms:us-east-1:000000000000:key/" + u.Key, nil
+}
+
+func TestCustomersKeysAndWhatIsNotOffered(t *testing.T) {
+	ctx, s := context.Background(), open(t)
+	_, err := s.CreateDomain(ctx, &api.CreateDomainInput{Name: "d", KmsKeyArn: "forbidden"})
+	code(t, err, errs.Denied, "a key that the caller may not use")
+	_, err = s.CreateDomain(ctx, &api.CreateDomainInput{Name: "d", WebAppSetupConfiguration: &api.CreateWebAppConfiguration{}})
+	code(t, err, errs.Invalid, "a web application")
+	_, err = s.CreateDomain(ctx, &api.CreateDomainInput{Name: "d", Tags: map[string]string{"aws:x": "y"}})
+	code(t, err, errs.Invalid, "a reserved tag")
+	if p, err := s.ListDomains(ctx, &api.ListDomainsInput{}); err != nil || len(p.Domains) != 0 {
+		t.Errorf("refused requests left %d domains, %v", len(p.Domains), err)
+	}
+	d, err := s.CreateDomain(ctx, &api.CreateDomainInput{Name: "d", KmsKeyArn: "mine"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.GetDomain(ctx, &api.GetDomainInput{DomainId: d.DomainId})
+	if err != nil || got.EncryptionContext.EncryptionType != api.EncryptionTypeCustomerManagedKey || got.EncryptionContext.KmsKeyArn != "arn:aws:kms:us-east-1:000000000000:key/mine" {
+		t.Errorf("encryption %+v, %v", got.EncryptionContext, err)
+	}
+	if p, err := s.ListDomains(ctx, &api.ListDomainsInput{Status: api.DomainStatusDeleting}); err != nil || len(p.Domains) != 0 {
+		t.Errorf("domains being deleted: %+v, %v", p.Domains, err)
+	}
+	_, err = s.StartPatientInsightsJob(ctx, &api.StartPatientInsightsJobInput{})
+	code(t, err, errs.Unsupported, "patient insights")
+}
+
+// What a policy may ask about: the resource and the tags of a request.
+func TestAuthorize(t *testing.T) {
+	ctx, s := context.Background(), open(t)
+	for _, c := range []struct {
+		op       string
+		in       any
+		resource string
+		tags     int
+	}{
+		{"CreateDomain", &api.CreateDomainInput{Tags: map[string]string{"a": "b", "c": "d"}}, "*", 2},
+		{"GetDomain", &api.GetDomainInput{DomainId: "hai-1"}, "arn:aws:health-agent:us-east-1:000000000000:domain/hai-1", 0},
+		{"ActivateSubscription", &api.ActivateSubscriptionInput{DomainId: "hai-1", SubscriptionId: "sub-2"}, "arn:aws:health-agent:us-east-1:000000000000:domain/hai-1/subscription/sub-2", 0},
+		{"UntagResource", &api.UntagResourceInput{ResourceArn: "arn:x", TagKeys: []string{"a"}}, "arn:x", 1},
+	} {
+		got, err := s.Authorize(ctx, c.op, c.in)
+		if err != nil || len(got) != 1 || got[0].Action != "health-agent:"+c.op || got[0].Resource != c.resource || len(got[0].Values["aws:TagKeys"]) != c.tags {
+			t.Errorf("%s: %+v, %v", c.op, got, err)
+		}
+	}
 }
 
 func code(t *testing.T, err error, want errs.Code, what string) {

@@ -62,18 +62,35 @@ func (s *Service) Authorize(_ context.Context, op string, in any) ([]authz.Reque
 	switch in := in.(type) {
 	case *api.StartMedicalScribeJobInput:
 		r.Resource = s.arn(in.MedicalScribeJobName)
+		tagged(&r, in.Tags)
 	case *api.GetMedicalScribeJobInput:
 		r.Resource = s.arn(in.MedicalScribeJobName)
 	case *api.DeleteMedicalScribeJobInput:
 		r.Resource = s.arn(in.MedicalScribeJobName)
 	case *api.TagResourceInput:
 		r.Resource = in.ResourceArn
+		tagged(&r, in.Tags)
 	case *api.UntagResourceInput:
 		r.Resource = in.ResourceArn
+		r.Values = map[string][]string{"aws:TagKeys": in.TagKeys}
 	case *api.ListTagsForResourceInput:
 		r.Resource = in.ResourceArn
 	}
 	return []authz.Request{r}, nil
+}
+
+// tagged adds the condition keys of tags that a request gives.
+func tagged(r *authz.Request, tags []api.Tag) {
+	if len(tags) == 0 {
+		return
+	}
+	r.Context = map[string]string{}
+	var keys []string
+	for _, t := range tags {
+		r.Context["aws:RequestTag/"+t.Key] = t.Value
+		keys = append(keys, t.Key)
+	}
+	r.Values = map[string][]string{"aws:TagKeys": keys}
 }
 
 func absent(err error) bool { return errs.Is(err, errs.NotFound) || errs.Is(err, errs.Gone) }
