@@ -34,56 +34,104 @@ type Span struct {
 
 const months = `(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)`
 
-// rules are forms that identify by themselves; of overlapping spans the first rule's wins. The group named v, where there is one, is the span.
+// rules are forms that identify by themselves; of overlapping spans the first rule's wins. The group named v, where there is one, is the span. needs are
+// texts of which a line must hold one (in small letters; "0" stands for any digit) before the rule is tried: most lines hold none.
 var rules = []struct {
 	kind  Type
 	score float32
+	needs string
 	re    *regexp.Regexp
 }{
-	{Email, 0.99, regexp.MustCompile(`(?i)\b[a-z0-9._%+-]+@[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}\b`)},
-	{URL, 0.98, regexp.MustCompile(`(?i)\b(?:https?://|www\.)[^\s<>()"']+[a-z0-9/]`)},
-	{ID, 0.97, regexp.MustCompile(`\b\d{3}-\d{2}-\d{4}\b`)},
-	{Phone, 0.97, regexp.MustCompile(`(?:\+?1[-. ])?(?:\(\d{3}\) ?|\b\d{3}[-. ])\d{3}[-. ]\d{4}\b(?: ?(?:x|ext\.?) ?\d{1,5}\b)?`)},
-	{Phone, 0.90, regexp.MustCompile(`(?i)\b(?:phone|telephone|tel|fax|pager|cell|ext)[.:#]* *(?:is |number |at )*(?P<v>\d{3}[-. ]?\d{4}|\d{10})\b`)},
-	{ID, 0.95, regexp.MustCompile(`(?i)\b(?:mrn|medical record(?: number)?|record number|account(?: number)?|acct|member id|policy(?: number)?|license(?: number)?|ssn|social security(?: number)?|id|case(?: number)?|accession(?: number)?)\b ?[:#]* ?(?:is |no\.? |number )?#? ?(?P<v>[a-z]{0,4}-?\d[\d-]{3,}[a-z0-9-]*)\b`)},
-	{Date, 0.97, regexp.MustCompile(`\b(?:19|20)\d{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])\b`)},
-	{Date, 0.97, regexp.MustCompile(`\b(?:0?[1-9]|1[0-2])[/.-](?:0?[1-9]|[12]\d|3[01])[/.-](?:(?:19|20)\d{2}|\d{2})\b`)},
-	{Date, 0.95, regexp.MustCompile(`(?i)\b` + months + `\.? ?\d{1,2}(?:st|nd|rd|th)?(?:,? ?(?:19|20)\d{2})?\b`)},
-	{Date, 0.95, regexp.MustCompile(`(?i)\b\d{1,2}(?:st|nd|rd|th)?(?: of)? ` + months + `\.?(?:,? (?:19|20)\d{2})?\b`)},
-	{Date, 0.95, regexp.MustCompile(`(?i)\b` + months + `\.?,? (?:of )?(?:19|20)\d{2}\b`)},
-	{Date, 0.85, regexp.MustCompile(`(?i)\b(?:on|since|dated?|seen|until|from|in|of) (?P<v>(?:0?[1-9]|1[0-2])/(?:0?[1-9]|[12]\d|3[01]))\b`)},
-	{Date, 0.85, regexp.MustCompile(`(?i)\b(?:in|since|of|from|until|year|around) (?P<v>(?:19|20)\d{2})\b`)},
-	{Date, 0.80, regexp.MustCompile(`(?i)\b(?:on|last|next|this|since|by|until) (?P<v>(?:mon|tues|wednes|thurs|fri|satur|sun)day)\b`)},
-	{Age, 0.97, regexp.MustCompile(`(?i)\b(?P<v>\d{1,3})[ -]*(?:years?|yrs?|y\.?|months?|weeks?|days?)[ -/]*(?:old\b|o\b)`)},
-	{Age, 0.95, regexp.MustCompile(`(?i)\b(?P<v>(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)[ -]*(?:one|two|three|four|five|six|seven|eight|nine)?)[ -]*(?:years?|yrs?)[ -]*old\b`)},
-	{Age, 0.93, regexp.MustCompile(`(?i)\b(?:age|aged|turned|age of|age:) (?P<v>\d{1,3})\b`)},
-	{Address, 0.96, regexp.MustCompile(`\b\d{1,6} (?:[NSEW]\.? )?(?:[A-Z0-9][A-Za-z0-9'.]* ){1,4}(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Drive|Dr|Lane|Ln|Court|Ct|Way|Place|Pl|Highway|Hwy|Terrace|Circle|Parkway|Pkwy)\b\.?(?:,? (?:Apt|Apartment|Suite|Unit|#)\.? ?#?[A-Za-z0-9-]+)?(?:, [A-Z][A-Za-z .]+?, [A-Z]{2}(?: \d{5}(?:-\d{4})?)?)?`)},
-	{Address, 0.93, regexp.MustCompile(`\b[A-Z][a-z]+(?: [A-Z][a-z]+)?, [A-Z]{2},? \d{5}(?:-\d{4})?\b`)},
-	{Address, 0.90, regexp.MustCompile(`(?i)\b(?:zip(?: ?code)?|postal code)[: ]+(?:is )?(?P<v>\d{5}(?:-\d{4})?)\b`)},
-	{Address, 0.90, regexp.MustCompile(`\bP\.?O\.? Box \d+\b`)},
-	{Name, 0.97, regexp.MustCompile(`\b(?:Mr|Mrs|Ms|Miss|Dr|Prof|Doctor|Nurse|Father|Rev)\b\.? (?P<v>[A-Z][a-zA-Z'-]+(?: (?:[A-Z]\.? )?[A-Z][a-zA-Z'-]+)?)`)},
-	{Name, 0.95, regexp.MustCompile(`\b(?i:patient(?: name)?|name|attending(?: physician)?|physician|provider|signed by|dictated by|referring md) ?: ?(?P<v>[A-Z][a-zA-Z'-]+(?:,? (?:[A-Z]\.?,? ?)?[A-Z][a-zA-Z'-]+)?)`)},
-	{Name, 0.93, regexp.MustCompile(`\b(?i:my name is|named|name's|i am called|call me) (?P<v>[A-Z][a-zA-Z'-]+(?: [A-Z][a-zA-Z'-]+)?)`)},
+	{Email, 0.99, "@", regexp.MustCompile(`(?i)\b[a-z0-9._%+-]+@[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}\b`)},
+	{URL, 0.98, "http www.", regexp.MustCompile(`(?i)\b(?:https?://|www\.)[^\s<>()"']+[a-z0-9/]`)},
+	{ID, 0.97, "0", regexp.MustCompile(`\b\d{3}-\d{2}-\d{4}\b`)},
+	{Phone, 0.97, "0", regexp.MustCompile(`(?:\+?1[-. ])?(?:\(\d{3}\) ?|\b\d{3}[-. ])\d{3}[-. ]\d{4}\b(?: ?(?:x|ext\.?) ?\d{1,5}\b)?`)},
+	{Phone, 0.90, "phone tel fax pager cell ext", regexp.MustCompile(`(?i)\b(?:phone|telephone|tel|fax|pager|cell|ext)[.:#]* *(?:is |number |at )*(?P<v>\d{3}[-. ]?\d{4}|\d{10})\b`)},
+	{ID, 0.95, "mrn record account acct member policy license ssn social id case accession", regexp.MustCompile(`(?i)\b(?:mrn|medical record(?: number)?|record number|account(?: number)?|acct|member id|policy(?: number)?|license(?: number)?|ssn|social security(?: number)?|id|case(?: number)?|accession(?: number)?)\b ?[:#]* ?(?:is |no\.? |number )?#? ?(?P<v>[a-z]{0,4}-?\d[\d-]{3,}[a-z0-9-]*)\b`)},
+	{Date, 0.97, "0", regexp.MustCompile(`\b(?:19|20)\d{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])\b`)},
+	{Date, 0.97, "0", regexp.MustCompile(`\b(?:0?[1-9]|1[0-2])[/.-](?:0?[1-9]|[12]\d|3[01])[/.-](?:(?:19|20)\d{2}|\d{2})\b`)},
+	{Date, 0.95, "jan feb mar apr may jun jul aug sep oct nov dec", regexp.MustCompile(`(?i)\b` + months + `\.? ?\d{1,2}(?:st|nd|rd|th)?(?:,? ?(?:19|20)\d{2})?\b`)},
+	{Date, 0.95, "jan feb mar apr may jun jul aug sep oct nov dec", regexp.MustCompile(`(?i)\b\d{1,2}(?:st|nd|rd|th)?(?: of)? ` + months + `\.?(?:,? (?:19|20)\d{2})?\b`)},
+	{Date, 0.95, "jan feb mar apr may jun jul aug sep oct nov dec", regexp.MustCompile(`(?i)\b` + months + `\.?,? (?:of )?(?:19|20)\d{2}\b`)},
+	{Date, 0.85, "0", regexp.MustCompile(`(?i)\b(?:on|since|dated?|seen|until|from|in|of) (?P<v>(?:0?[1-9]|1[0-2])/(?:0?[1-9]|[12]\d|3[01]))\b`)},
+	{Date, 0.85, "0", regexp.MustCompile(`(?i)\b(?:in|since|of|from|until|year|around) (?P<v>(?:19|20)\d{2})\b`)},
+	{Date, 0.80, "day", regexp.MustCompile(`(?i)\b(?:on|last|next|this|since|by|until) (?P<v>(?:mon|tues|wednes|thurs|fri|satur|sun)day)\b`)},
+	{Age, 0.97, "0", regexp.MustCompile(`(?i)\b(?P<v>\d{1,3})[ -]*(?:years?|yrs?|y\.?|months?|weeks?|days?)[ -/]*(?:old\b|o\b)`)},
+	{Age, 0.95, "old", regexp.MustCompile(`(?i)\b(?P<v>(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)[ -]*(?:one|two|three|four|five|six|seven|eight|nine)?)[ -]*(?:years?|yrs?)[ -]*old\b`)},
+	{Age, 0.93, "age turned", regexp.MustCompile(`(?i)\b(?:age|aged|turned|age of|age:) (?P<v>\d{1,3})\b`)},
+	{Address, 0.96, "0", regexp.MustCompile(`\b\d{1,6} (?:[NSEW]\.? )?(?:[A-Z0-9][A-Za-z0-9'.]* ){1,4}(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Drive|Dr|Lane|Ln|Court|Ct|Way|Place|Pl|Highway|Hwy|Terrace|Circle|Parkway|Pkwy)\b\.?(?:,? (?:Apt|Apartment|Suite|Unit|#)\.? ?#?[A-Za-z0-9-]+)?(?:, [A-Z][A-Za-z .]+?, [A-Z]{2}(?: \d{5}(?:-\d{4})?)?)?`)},
+	{Address, 0.93, "0", regexp.MustCompile(`\b[A-Z][a-z]+(?: [A-Z][a-z]+)?, [A-Z]{2},? \d{5}(?:-\d{4})?\b`)},
+	{Address, 0.90, "zip postal", regexp.MustCompile(`(?i)\b(?:zip(?: ?code)?|postal code)[: ]+(?:is )?(?P<v>\d{5}(?:-\d{4})?)\b`)},
+	{Address, 0.90, "box", regexp.MustCompile(`\bP\.?O\.? Box \d+\b`)},
+	{Name, 0.97, "mr ms miss dr prof doctor nurse father rev", regexp.MustCompile(`\b(?:Mr|Mrs|Ms|Miss|Dr|Prof|Doctor|Nurse|Father|Rev)\b\.? (?P<v>[A-Z][a-zA-Z'-]+(?: (?:[A-Z]\.? )?[A-Z][a-zA-Z'-]+)?)`)},
+	{Name, 0.95, ":", regexp.MustCompile(`\b(?i:patient(?: name)?|name|attending(?: physician)?|physician|provider|signed by|dictated by|referring md) ?: ?(?P<v>[A-Z][a-zA-Z'-]+(?:,? (?:[A-Z]\.?,? ?)?[A-Z][a-zA-Z'-]+)?)`)},
+	{Name, 0.93, "name call", regexp.MustCompile(`\b(?i:my name is|named|name's|i am called|call me) (?P<v>[A-Z][a-zA-Z'-]+(?: [A-Z][a-zA-Z'-]+)?)`)},
 }
 
 // Find returns the identifiers of a text.
 func Find(s string) []Span {
+	lines := cut(s)
 	var all []Span
 	for _, r := range rules {
 		v := r.re.SubexpIndex("v")
-		for _, m := range r.re.FindAllStringSubmatchIndex(s, -1) {
-			b, e := m[0], m[1]
-			if v > 0 {
-				b, e = m[2*v], m[2*v+1]
-			}
-			if r.kind == Age && v > 0 && len(s[b:e]) == 3 && s[b:e] > "125" {
+		needs := strings.Fields(r.needs)
+		for _, l := range lines {
+			if !l.holds(needs) {
 				continue
 			}
-			all = append(all, Span{b, e, r.kind, r.score})
+			for _, m := range r.re.FindAllStringSubmatchIndex(l.text, -1) {
+				b, e := m[0], m[1]
+				if v > 0 {
+					b, e = m[2*v], m[2*v+1]
+				}
+				if r.kind == Age && v > 0 && e-b == 3 && l.text[b:e] > "125" {
+					continue
+				}
+				all = append(all, Span{l.begin + b, l.begin + e, r.kind, r.score})
+			}
 		}
 	}
 	all = append(all, words(s, text.Tokenize(s))...)
 	return keep(s, all)
+}
+
+// line is a stretch of text that no identifier goes beyond.
+type line struct {
+	begin       int
+	text, lower string
+	digit       bool
+}
+
+// cut divides a text at line ends, and long lines after sentences.
+func cut(s string) []line {
+	const long = 400
+	var out []line
+	for begin := 0; begin < len(s); {
+		end := strings.IndexByte(s[begin:], '\n')
+		if end < 0 {
+			end = len(s)
+		} else {
+			end += begin + 1
+		}
+		if end-begin > long {
+			if i := strings.Index(s[begin+long:end], ". "); i >= 0 && begin+long+i+2 < end {
+				end = begin + long + i + 2
+			}
+		}
+		text := s[begin:end]
+		out = append(out, line{begin, text, strings.ToLower(text), strings.ContainsAny(text, "0123456789")})
+		begin = end
+	}
+	return out
+}
+
+func (l *line) holds(needs []string) bool {
+	for _, n := range needs {
+		if n == "0" && l.digit || n != "0" && strings.Contains(l.lower, n) {
+			return true
+		}
+	}
+	return false
 }
 
 // keep resolves overlaps: earlier in the list of rules wins.

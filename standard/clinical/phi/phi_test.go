@@ -22,7 +22,8 @@ func TestFind(t *testing.T) {
 		"see www.example.com/path and https://a.example":                      "URL:www.example.com/path URL:https://a.example",
 		"Patient: Doe, Jane  Attending: Robert Lee":                           "NAME:Doe, Jane NAME:Robert Lee",
 		"forty five year old man, age 52":                                     "AGE:forty five AGE:52",
-		"":                                                                    "",
+		"67 y.o. man, 70 yo woman, 3 months old; zip code 02139; P.O. Box 12": "AGE:67 AGE:70 AGE:3 ADDRESS:02139 ADDRESS:P.O. Box 12",
+		"": "",
 	} {
 		var got []string
 		for _, s := range phi.Find(in) {
