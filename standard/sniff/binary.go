@@ -58,11 +58,6 @@ func binary(data []byte, whole bool) (Verdict, bool) {
 	if v, ok := dicomBare(data, whole); ok {
 		return v, true
 	}
-	if data[0] == ' ' { // files exist whose preamble was cut one byte short of the data set
-		if v, ok := dicomBare(data[1:], whole); ok {
-			return v, true
-		}
-	}
 	return Verdict{}, false
 }
 
