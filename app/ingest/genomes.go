@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"os"
@@ -61,6 +62,9 @@ func (r *run) role(ctx context.Context) (string, error) {
 	})
 }
 
+// token of a store that is made: what a token named stays named after the store is deleted, so each making has its own.
+func token() string { return "galen-ingest-" + rand.Text() }
+
 var notName = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
 
 func storeName(s string) string {
@@ -88,21 +92,26 @@ func (r *run) sequencestore(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		for _, s := range list.SequenceStores {
-			if s.Name == r.Name {
-				return s.Id, nil
+		id := ""
+		for _, s := range list.SequenceStores { // one that is being made was begun by a run that was killed
+			if s.Name == r.Name && s.Status != omics.SequenceStoreStatusDeleting && s.Status != omics.SequenceStoreStatusFailed {
+				id = s.Id
+				break
 			}
 		}
-		tags, err := r.link(ctx)
-		if err != nil {
-			return "", err
+		if id == "" {
+			tags, err := r.link(ctx)
+			if err != nil {
+				return "", err
+			}
+			made, err := r.genomes.CreateSequenceStore(ctx, &omics.CreateSequenceStoreInput{Name: r.Name, ClientToken: token(), Tags: tags})
+			if err != nil {
+				return "", err
+			}
+			id = made.Id
 		}
-		made, err := r.genomes.CreateSequenceStore(ctx, &omics.CreateSequenceStoreInput{Name: r.Name, ClientToken: "galen-ingest-" + r.Name, Tags: tags})
-		if err != nil {
-			return "", err
-		}
-		return made.Id, until(ctx, func() (bool, error) {
-			s, err := r.genomes.GetSequenceStore(ctx, &omics.GetSequenceStoreInput{Id: made.Id})
+		return id, until(ctx, func() (bool, error) {
+			s, err := r.genomes.GetSequenceStore(ctx, &omics.GetSequenceStoreInput{Id: id})
 			return err == nil && s.Status == omics.SequenceStoreStatusActive, err
 		})
 	})

@@ -13,31 +13,35 @@ import (
 // imagestore finds or makes the imaging data store, linked to the FHIR data store so that studies appear as ImagingStudy resources.
 func (r *run) imagestore(ctx context.Context) (string, error) {
 	return r.shared("imagestore", func() (string, error) {
-		var next string
-		for {
-			list, err := r.images.ListDatastores(ctx, &medicalimaging.ListDatastoresInput{DatastoreStatus: medicalimaging.DatastoreStatusActive, NextToken: next})
+		id, next := "", ""
+		for id == "" {
+			list, err := r.images.ListDatastores(ctx, &medicalimaging.ListDatastoresInput{NextToken: next})
 			if err != nil {
 				return "", err
 			}
-			for _, d := range list.DatastoreSummaries {
-				if d.DatastoreName == r.Name {
-					return d.DatastoreId, nil
+			for _, d := range list.DatastoreSummaries { // one that is being made was begun by a run that was killed
+				if d.DatastoreName == r.Name && (d.DatastoreStatus == medicalimaging.DatastoreStatusActive || d.DatastoreStatus == medicalimaging.DatastoreStatusCreating) {
+					id = d.DatastoreId
+					break
 				}
 			}
 			if next = list.NextToken; next == "" {
 				break
 			}
 		}
-		tags, err := r.link(ctx)
-		if err != nil {
-			return "", err
+		if id == "" {
+			tags, err := r.link(ctx)
+			if err != nil {
+				return "", err
+			}
+			made, err := r.images.CreateDatastore(ctx, &medicalimaging.CreateDatastoreInput{DatastoreName: r.Name, ClientToken: token(), Tags: tags})
+			if err != nil {
+				return "", err
+			}
+			id = made.DatastoreId
 		}
-		made, err := r.images.CreateDatastore(ctx, &medicalimaging.CreateDatastoreInput{DatastoreName: r.Name, ClientToken: "galen-ingest-" + r.Name, Tags: tags})
-		if err != nil {
-			return "", err
-		}
-		return made.DatastoreId, until(ctx, func() (bool, error) {
-			d, err := r.images.GetDatastore(ctx, &medicalimaging.GetDatastoreInput{DatastoreId: made.DatastoreId})
+		return id, until(ctx, func() (bool, error) {
+			d, err := r.images.GetDatastore(ctx, &medicalimaging.GetDatastoreInput{DatastoreId: id})
 			if err != nil {
 				return false, err
 			}

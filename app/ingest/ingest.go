@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 
 	"github.com/galen-health/galen/aws/client"
@@ -175,15 +176,17 @@ func (r *run) item(ctx context.Context, it Item) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if entry != nil {
+	store, err := r.home(ctx, it.Kind)
+	if err == nil && entry != nil && strings.Contains(entry.Where, store) { // not what went into a store of another name, or into one deleted since
 		if it.Kind == sniff.FASTA {
-			if err := r.keepReference(entry.Where, it.Files[0]); err != nil {
-				return Result{}, err
-			}
+			err = r.keepReference(entry.Where, it.Files[0])
 		}
-		return Result{State: Already, Where: entry.Where}, nil
+		return Result{State: Already, Where: entry.Where}, err
 	}
-	where, err := r.land(ctx, it)
+	where := ""
+	if err == nil {
+		where, err = r.land(ctx, it)
+	}
 	var l left
 	switch {
 	case err == nil:
@@ -198,6 +201,19 @@ func (r *run) item(ctx context.Context, it Item) (Result, error) {
 		return Result{State: Left, Reason: errs.As(err).Message}, nil
 	}
 	return Result{State: Refused, Reason: errs.As(err).Message}, nil
+}
+
+// home is the store that items of a kind go into, "" where they need none of this run's.
+func (r *run) home(ctx context.Context, k sniff.Kind) (string, error) {
+	switch k {
+	case sniff.FHIRJSON, sniff.FHIRNDJSON:
+		return r.datastore(ctx)
+	case sniff.DICOM:
+		return r.imagestore(ctx)
+	case sniff.FASTQ, sniff.BAM, sniff.CRAM:
+		return r.sequencestore(ctx)
+	}
+	return "", nil
 }
 
 // land gives an item to its owner and returns where it is now.

@@ -26,19 +26,31 @@ const (
 // datastore finds or makes the FHIR data store.
 func (r *run) datastore(ctx context.Context) (string, error) {
 	return r.shared("datastore", func() (string, error) {
-		list, err := r.records.ListFHIRDatastores(ctx, &healthlake.ListFHIRDatastoresInput{Filter: &healthlake.DatastoreFilter{DatastoreName: r.Name, DatastoreStatus: healthlake.DatastoreStatusActive}})
-		if err != nil {
-			return "", err
+		id, next := "", ""
+		for id == "" {
+			list, err := r.records.ListFHIRDatastores(ctx, &healthlake.ListFHIRDatastoresInput{Filter: &healthlake.DatastoreFilter{DatastoreName: r.Name}, NextToken: next})
+			if err != nil {
+				return "", err
+			}
+			for _, d := range list.DatastorePropertiesList { // one that is being made was begun by a run that was killed
+				if d.DatastoreStatus == healthlake.DatastoreStatusActive || d.DatastoreStatus == healthlake.DatastoreStatusCreating {
+					id = d.DatastoreId
+					break
+				}
+			}
+			if next = list.NextToken; next == "" {
+				break
+			}
 		}
-		if len(list.DatastorePropertiesList) > 0 {
-			return list.DatastorePropertiesList[0].DatastoreId, nil
+		if id == "" {
+			made, err := r.records.CreateFHIRDatastore(ctx, &healthlake.CreateFHIRDatastoreInput{DatastoreName: r.Name, DatastoreTypeVersion: healthlake.FHIRVersionR4})
+			if err != nil {
+				return "", err
+			}
+			id = made.DatastoreId
 		}
-		made, err := r.records.CreateFHIRDatastore(ctx, &healthlake.CreateFHIRDatastoreInput{DatastoreName: r.Name, DatastoreTypeVersion: healthlake.FHIRVersionR4})
-		if err != nil {
-			return "", err
-		}
-		return made.DatastoreId, until(ctx, func() (bool, error) {
-			d, err := r.records.DescribeFHIRDatastore(ctx, &healthlake.DescribeFHIRDatastoreInput{DatastoreId: made.DatastoreId})
+		return id, until(ctx, func() (bool, error) {
+			d, err := r.records.DescribeFHIRDatastore(ctx, &healthlake.DescribeFHIRDatastoreInput{DatastoreId: id})
 			if err != nil {
 				return false, err
 			}
