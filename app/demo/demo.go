@@ -233,7 +233,7 @@ func Recipes(out io.Writer, a Address, report *ingest.Report) {
 4. Look for yourself. The credentials of this demo, shown for every shell and SDK:
 
    export AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s
-   export AWS_ENDPOINT_URL=%s AWS_REGION=%s AWS_DISABLE_HOST_PREFIX_INJECTION=true
+   export AWS_ENDPOINT_URL=%s AWS_REGION=%[4]s AWS_DEFAULT_REGION=%[4]s AWS_DISABLE_HOST_PREFIX_INJECTION=true
 
    AWS CLI
      aws healthlake list-fhir-datastores

@@ -30,7 +30,7 @@ func (c *serveCmd) Run() error {
 	if g := a.Generated; g.AccessKeyID != "" {
 		fmt.Printf("Root credentials, shown this once (keep them; make users with IAM for daily work):\n  export AWS_ACCESS_KEY_ID=%s\n  export AWS_SECRET_ACCESS_KEY=%s\n", g.AccessKeyID, g.SecretAccessKey)
 	}
-	fmt.Printf("galen %s serves http://%s\n  export AWS_ENDPOINT_URL=http://%s AWS_REGION=%s AWS_DISABLE_HOST_PREFIX_INJECTION=true\n", version, addr, addr, c.Region)
+	fmt.Printf("galen %s serves http://%s\n  export AWS_ENDPOINT_URL=http://%s AWS_REGION=%[4]s AWS_DEFAULT_REGION=%[4]s AWS_DISABLE_HOST_PREFIX_INJECTION=true\n", version, addr, addr, c.Region)
 	return a.Serve(ctx)
 }
 
