@@ -34,16 +34,11 @@ type lab struct {
 	ctx     context.Context
 	records record.Store
 	s3      *objects
-	stop    func() // as a server stops; the data stays
 }
 
 func newLab(t *testing.T, recogniser speech.Recognizer) *lab {
 	t.Helper()
-	return labIn(t, t.TempDir(), &objects{body: map[string][]byte{}, reads: map[string]int{}, put: map[string]*s3.PutObjectInput{}, fail: map[string]error{}}, recogniser)
-}
-
-func labIn(t *testing.T, dir string, o *objects, recogniser speech.Recognizer) *lab {
-	t.Helper()
+	dir := t.TempDir()
 	keys, err := keyring.Open(dir+"/keys", make([]byte, 32), keyring.Config{Account: "000000000000", Region: "us-east-1"})
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +51,7 @@ func labIn(t *testing.T, dir string, o *objects, recogniser speech.Recognizer) *
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &lab{t: t, records: records, s3: o}
+	l := &lab{t: t, records: records, s3: &objects{body: map[string][]byte{}, reads: map[string]int{}, put: map[string]*s3.PutObjectInput{}, fail: map[string]error{}}}
 	ctx, cancel := context.WithCancel(context.Background())
 	l.ctx = ctx
 	l.Service, err = healthscribe.New(ctx, healthscribe.Config{Records: records, Jobs: jobs, Guard: l, Roles: l, S3: l.s3, Speech: recogniser, Account: "000000000000", Region: "us-east-1"})
@@ -65,7 +60,7 @@ func labIn(t *testing.T, dir string, o *objects, recogniser speech.Recognizer) *
 	}
 	done := make(chan struct{})
 	go func() { jobs.Run(ctx); close(done) }()
-	l.stop = sync.OnceFunc(func() {
+	t.Cleanup(func() {
 		stop, end := context.WithTimeout(context.Background(), 20*time.Second)
 		defer end()
 		_ = jobs.Stop(stop)
@@ -76,7 +71,6 @@ func labIn(t *testing.T, dir string, o *objects, recogniser speech.Recognizer) *
 		}
 		_ = keys.Close()
 	})
-	t.Cleanup(l.stop)
 	return l
 }
 
