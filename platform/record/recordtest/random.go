@@ -38,10 +38,11 @@ func random(t *testing.T, b Backend) {
 	const space = record.Space("random")
 	must(t, s.CreateSpace(ctx, space, ref()))
 	rng := rand.New(rand.NewPCG(11, 17))
-	g := &generator{rng}
+	g := &generator{Rand: rng, times: []int64{0}}
 	naive := NewNaive()
 	change := func(n int) {
 		_, err := s.Update(ctx, space, nil, func(tx record.Tx) error {
+			g.times = append(g.times, tx.Time().UnixMicro())
 			for range n {
 				kind, id := g.record()
 				if rng.IntN(6) == 0 {
@@ -120,7 +121,13 @@ func walk(ctx context.Context, s record.Store, space record.Space, q record.Quer
 }
 
 // generator makes records, entries and expressions over small vocabularies, so that they meet.
-type generator struct{ *rand.Rand }
+type generator struct {
+	*rand.Rand
+	times []int64 // of commits
+}
+
+// micros is the time of a commit, or next to it.
+func (g *generator) micros() int64 { return g.times[g.IntN(len(g.times))] + int64(g.IntN(3)-1) }
 
 func (g *generator) record() (kind, id string) {
 	if g.IntN(3) == 0 {
@@ -203,7 +210,7 @@ func (g *generator) expr(kind string, depth int) record.Expr {
 
 func (g *generator) leaf(kind string, depth int) record.Expr {
 	sys, code := g.token()
-	switch g.IntN(15) {
+	switch g.IntN(18) {
 	case 0:
 		return record.Match{Index: "code", Value: record.Token(sys, code)}
 	case 1:
@@ -254,6 +261,21 @@ func (g *generator) leaf(kind string, depth int) record.Expr {
 		return out
 	case 11:
 		return record.Prefix{Index: "link", Value: record.URI(g.text())}
+	case 13:
+		return record.TimeRange{Low: g.micros(), High: g.micros()}
+	case 14:
+		r := record.Range{Index: []string{"name", "link"}[g.IntN(2)], LowOpen: g.IntN(2) == 0, HighOpen: g.IntN(2) == 0}
+		make := record.String
+		if r.Index == "link" {
+			make = record.URI
+		}
+		if g.IntN(3) > 0 {
+			r.Low = make(g.text())
+		}
+		if g.IntN(3) > 0 {
+			r.High = make(g.text())
+		}
+		return r
 	case 12:
 		return record.Match{Index: "dose", Value: record.Quantity(sys, code, g.number())}
 	}
