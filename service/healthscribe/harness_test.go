@@ -34,11 +34,16 @@ type lab struct {
 	ctx     context.Context
 	records record.Store
 	s3      *objects
+	stop    func() // as a server stops; the data stays
 }
 
 func newLab(t *testing.T, recogniser speech.Recognizer) *lab {
 	t.Helper()
-	dir := t.TempDir()
+	return labIn(t, t.TempDir(), &objects{body: map[string][]byte{}, reads: map[string]int{}, put: map[string]*s3.PutObjectInput{}, fail: map[string]error{}}, recogniser)
+}
+
+func labIn(t *testing.T, dir string, o *objects, recogniser speech.Recognizer) *lab {
+	t.Helper()
 	keys, err := keyring.Open(dir+"/keys", make([]byte, 32), keyring.Config{Account: "000000000000", Region: "us-east-1"})
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +56,7 @@ func newLab(t *testing.T, recogniser speech.Recognizer) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &lab{t: t, records: records, s3: &objects{body: map[string][]byte{}, reads: map[string]int{}, put: map[string]*s3.PutObjectInput{}, fail: map[string]error{}}}
+	l := &lab{t: t, records: records, s3: o}
 	ctx, cancel := context.WithCancel(context.Background())
 	l.ctx = ctx
 	l.Service, err = healthscribe.New(ctx, healthscribe.Config{Records: records, Jobs: jobs, Guard: l, Roles: l, S3: l.s3, Speech: recogniser, Account: "000000000000", Region: "us-east-1"})
@@ -60,7 +65,7 @@ func newLab(t *testing.T, recogniser speech.Recognizer) *lab {
 	}
 	done := make(chan struct{})
 	go func() { jobs.Run(ctx); close(done) }()
-	t.Cleanup(func() {
+	l.stop = sync.OnceFunc(func() {
 		stop, end := context.WithTimeout(context.Background(), 20*time.Second)
 		defer end()
 		_ = jobs.Stop(stop)
@@ -71,6 +76,7 @@ func newLab(t *testing.T, recogniser speech.Recognizer) *lab {
 		}
 		_ = keys.Close()
 	})
+	t.Cleanup(l.stop)
 	return l
 }
 

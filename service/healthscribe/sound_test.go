@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/galen-health/galen/aws/s3"
 	api "github.com/galen-health/galen/aws/transcribe"
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/speech"
@@ -84,6 +85,37 @@ func TestTwoChannelsAreTwoSpeakers(t *testing.T) {
 	if r := c.TranscriptSegments[0].ParticipantDetails.ParticipantRole; r != "CLINICIAN_0" {
 		t.Errorf("who asks is %s", r)
 	}
+}
+
+// slow is a recogniser that never comes to an end by itself.
+type slow struct {
+	script
+	begun chan struct{}
+}
+
+func (s slow) Recognize(ctx context.Context, _ []int16, _ func(int, int)) ([]speech.Utterance, error) {
+	close(s.begun)
+	<-ctx.Done()
+	return nil, context.Cause(ctx)
+}
+
+// A server that stops in the middle of a recording finishes it when it runs again.
+func TestGoesOnAfterARestart(t *testing.T) {
+	dir, begun := t.TempDir(), make(chan struct{})
+	o := &objects{body: map[string][]byte{"in/visit.wav": wav(t, audio.Rate, channel(1))}, reads: map[string]int{}, put: map[string]*s3.PutObjectInput{}, fail: map[string]error{}}
+	l := labIn(t, dir, o, slow{begun: begun})
+	l.start("long", "visit.wav")
+	<-begun
+	l.stop()
+	if len(o.put) > 0 {
+		t.Errorf("%d artifacts of a recording that nobody heard", len(o.put))
+	}
+	l = labIn(t, dir, o, script{heard: map[int16][]speech.Utterance{1: {{Begin: 1, End: 3, Text: "I have had chest pain for two days.", Confidence: 0.9}}}})
+	c, n := l.artifacts(l.ended("long"))
+	if len(c.TranscriptSegments) != 1 || !strings.Contains(n.Text(), "chest pain") {
+		t.Errorf("%d segments; note:\n%s", len(c.TranscriptSegments), n.Text())
+	}
+	l.told("QUEUED IN_PROGRESS COMPLETED")
 }
 
 func TestRecordingsThatCannotBeUsed(t *testing.T) {
