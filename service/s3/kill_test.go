@@ -93,10 +93,10 @@ func child(dir string) {
 	select {}
 }
 
-// A process killed at any moment: each key has what was acknowledged last, or what was being written then. GALEN_TEST_KILLS sets the number of kills (10).
+// A process killed at any moment: each key has what was acknowledged last, or what was being written then. GALEN_CRASH_KILLS sets the number of kills (10).
 func TestKill9(t *testing.T) {
 	kills := 10
-	if n, err := strconv.Atoi(os.Getenv("GALEN_TEST_KILLS")); err == nil {
+	if n, err := strconv.Atoi(os.Getenv("GALEN_CRASH_KILLS")); err == nil {
 		kills = n
 	} else if testing.Short() {
 		kills = 3

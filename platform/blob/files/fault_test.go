@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -51,7 +50,7 @@ func all(s *files.Store, id blob.ID) ([]byte, error) {
 	return io.ReadAll(rc)
 }
 
-// A power cut at any moment: what was acknowledged is whole, everything else is whole or absent. GALEN_TEST_CRASHES sets the number of moments (200).
+// A power cut at any moment: what was acknowledged is whole, everything else is whole or absent. GALEN_CRASH_CUTS sets the number of moments (200).
 func TestPowerCut(t *testing.T) {
 	r := ring(t)
 	m := disktest.NewMem()
@@ -83,11 +82,7 @@ func TestPowerCut(t *testing.T) {
 		}
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
-	rounds := 40
-	if n, err := strconv.Atoi(os.Getenv("GALEN_TEST_CRASHES")); err == nil {
-		rounds = n / 5
-	}
-	for i := range rounds {
+	for i := range disktest.Rounds(t, disktest.Cuts, 200) / 5 {
 		want := blobtest.Bytes(uint64(i), rng.IntN(70_000))
 		tried[string(want)] = true
 		w, err := s.Create(t.Context(), key.Ref{})

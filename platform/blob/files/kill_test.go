@@ -16,6 +16,7 @@ import (
 	"github.com/galen-health/galen/platform/blob"
 	"github.com/galen-health/galen/platform/blob/blobtest"
 	"github.com/galen-health/galen/platform/blob/files"
+	"github.com/galen-health/galen/platform/disk/disktest"
 	"github.com/galen-health/galen/platform/key"
 	"github.com/galen-health/galen/platform/key/keyring"
 )
@@ -61,14 +62,9 @@ func child(dir string) {
 	select {}
 }
 
-// A process killed at any moment loses nothing that it acknowledged. GALEN_TEST_KILLS sets the number of kills (20).
+// A process killed at any moment loses nothing that it acknowledged. GALEN_CRASH_KILLS sets the number of kills (20).
 func TestKill9(t *testing.T) {
-	kills := 20
-	if n, err := strconv.Atoi(os.Getenv("GALEN_TEST_KILLS")); err == nil {
-		kills = n
-	} else if testing.Short() {
-		kills = 3
-	}
+	kills := disktest.Rounds(t, disktest.Kills, 20)
 	dir := t.TempDir()
 	total := 0
 	for range kills {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/galen-health/galen/platform/disk/disktest"
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/key"
 	"github.com/galen-health/galen/platform/record"
@@ -65,7 +66,7 @@ func rewrite(t *testing.T, fs vfs.FS, path string, change func([]byte) []byte) {
 }
 
 // One flipped bit anywhere in the folder is found when the store is opened or verified, or changes nothing that can be read. 300 flips, or
-// $GALEN_RECORD_FLIPS.
+// $GALEN_CRASH_FLIPS.
 func TestFlippedBits(t *testing.T) {
 	keys := ring(t, t.TempDir()+"/keys")
 	whole := vfs.NewCrashableMem()
@@ -90,7 +91,7 @@ func TestFlippedBits(t *testing.T) {
 	}
 	rng := rand.New(rand.NewPCG(1, 9))
 	atOpen, atVerify, harmless := 0, 0, map[string]int{}
-	for range rounds(t, "GALEN_RECORD_FLIPS", 300) {
+	for range disktest.Rounds(t, disktest.Flips, 300) {
 		fs := whole.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rng})
 		names := files(t, fs)
 		name := names[rng.IntN(len(names))]

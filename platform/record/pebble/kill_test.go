@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -15,21 +14,10 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
+	"github.com/galen-health/galen/platform/disk/disktest"
 	"github.com/galen-health/galen/platform/key/keyring"
 	"github.com/galen-health/galen/platform/record/pebble"
 )
-
-// rounds is a number of rounds that the environment may raise.
-func rounds(t *testing.T, env string, usual int) int {
-	t.Helper()
-	if n, err := strconv.Atoi(os.Getenv(env)); err == nil && n > 0 {
-		return n
-	}
-	if testing.Short() {
-		return max(1, usual/10)
-	}
-	return usual
-}
 
 // TestWorker is the child of the tests below: it works on the store in $RECORD_DIR until it is killed, and prints what was acknowledged. With
 // $RECORD_FAIL = "sync 12" the twelfth sync of a database file fails, with "write 12" the twelfth write finds the disk full.
@@ -137,12 +125,16 @@ func open(t *testing.T, dir string) (*pebble.Store, func()) {
 	}
 }
 
-// A process that is killed with SIGKILL at any moment, again and again, has kept what it acknowledged, whole. 20 kills, or $GALEN_RECORD_KILLS.
+// A process that is killed with SIGKILL at any moment, again and again, has kept what it acknowledged, whole. 20 kills, or
+// $GALEN_CRASH_KILLS; a folder lives through 50.
 func TestKill(t *testing.T) {
 	dir := t.TempDir()
 	var acked [writers]int
-	total, lines, kills := 0, 0, rounds(t, "GALEN_RECORD_KILLS", 20)
-	for range kills {
+	total, lines, kills := 0, 0, disktest.Rounds(t, disktest.Kills, 20)
+	for n := range kills {
+		if n%50 == 49 {
+			dir, acked = t.TempDir(), [writers]int{}
+		}
 		lines += child(t, dir, "", time.Duration(60+rand.IntN(140))*time.Millisecond, &acked)
 		s, done := open(t, dir)
 		total = inspect(t, s, acked)
@@ -160,7 +152,7 @@ func TestKill(t *testing.T) {
 // A failed sync or a full disk ends the process rather than leaving it to guess what is on the disk; the next start has all that was acknowledged.
 func TestFailingDisk(t *testing.T) {
 	for _, what := range []string{"sync", "write"} {
-		for i := range rounds(t, "GALEN_RECORD_FAULTS", 8) {
+		for i := range disktest.Rounds(t, "GALEN_CRASH_FAULTS", 8) {
 			dir := t.TempDir()
 			var acked [writers]int
 			lines := child(t, dir, "", 120*time.Millisecond, &acked) // so that there is something to lose

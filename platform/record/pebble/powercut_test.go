@@ -10,6 +10,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/galen-health/galen/platform/disk/disktest"
 	"github.com/galen-health/galen/platform/key"
 	"github.com/galen-health/galen/platform/record/pebble"
 )
@@ -30,14 +31,18 @@ func openOn(t *testing.T, fs vfs.FS, keys key.Ring) *pebble.Store {
 }
 
 // A power cut keeps what was synced and any part of what was not. At random moments of the workload the disk is cloned as a cut could leave it, and
-// the clone is opened: what was acknowledged before the cut is there, whole. 300 cuts, or $GALEN_RECORD_CUTS.
+// the clone is opened: what was acknowledged before the cut is there, whole. 300 cuts, or $GALEN_CRASH_CUTS; a
+// disk lives through 60.
 func TestPowerCut(t *testing.T) {
 	keys := ring(t, t.TempDir()+"/keys")
 	rng := rand.New(rand.NewPCG(3, 4))
-	cuts := rounds(t, "GALEN_RECORD_CUTS", 300)
+	cuts := disktest.Rounds(t, disktest.Cuts, 300)
 	fs := vfs.NewCrashableMem()
 	total, acknowledged := 0, 0
 	for made := 0; made < cuts; {
+		if made%60 == 0 {
+			fs = vfs.NewCrashableMem()
+		}
 		// One life: work, and cuts meanwhile; then the last clone is the disk of the next life.
 		s := openOn(t, fs, keys)
 		var mu sync.Mutex
@@ -94,7 +99,7 @@ func TestPowerCut(t *testing.T) {
 func TestPowerCutWhileOpening(t *testing.T) {
 	keys := ring(t, t.TempDir()+"/keys")
 	rng := rand.New(rand.NewPCG(5, 6))
-	for range rounds(t, "GALEN_RECORD_CUTS", 30) {
+	for range disktest.Rounds(t, disktest.Cuts, 300) / 10 {
 		fs := vfs.NewCrashableMem()
 		opened := make(chan *pebble.Store)
 		go func() { opened <- openOn(t, fs, keys) }()
