@@ -2,8 +2,6 @@ package files
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +11,7 @@ import (
 	"time"
 
 	"github.com/galen-health/galen/platform/blob"
+	"github.com/galen-health/galen/platform/blob/sealed"
 	"github.com/galen-health/galen/platform/disk"
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/key"
@@ -25,7 +24,6 @@ const tmp = "tmp"
 type Store struct {
 	d      disk.FS
 	keys   key.Ring
-	check  func(ctx context.Context, arn string) error
 	now    func() time.Time
 	broken atomic.Bool // a sync failed
 }
@@ -48,10 +46,7 @@ func Open(dir string, keys key.Ring) (*Store, error) {
 
 // OpenFS is Open on any disk; Close closes it.
 func OpenFS(d disk.FS, keys key.Ring) (*Store, error) {
-	s := &Store{d: d, keys: keys, now: time.Now, check: func(context.Context, string) error { return nil }}
-	if c, ok := keys.(key.Checker); ok {
-		s.check = c.Check
-	}
+	s := &Store{d: d, keys: keys, now: time.Now}
 	if err := s.prepare(); err != nil {
 		return nil, errs.Wrap(errs.Unavailable, err, "the blob folder cannot be prepared")
 	}
@@ -94,23 +89,13 @@ func (s *Store) Close() error { return s.d.Close() }
 
 // place is the file of a blob; ok is false for what is no id.
 func place(id blob.ID) (name string, ok bool) {
-	if _, err := rawID(id); err != nil {
+	if !sealed.IsID(id) {
 		return "", false
 	}
 	return string(id[:2]) + "/" + string(id), true
 }
 
-func newID() blob.ID {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return blob.ID(hex.EncodeToString(b[:]))
-}
-
 func notFound(id blob.ID) error { return errs.New(errs.NotFound, "there is no blob %q", string(id)) }
-
-func corrupt(id blob.ID, cause error) error {
-	return errs.Wrap(errs.Corrupt, cause, "blob %s is damaged", id)
-}
 
 // ioError translates a failed operation on the disk and remembers a failed sync.
 func (s *Store) ioError(err error, what string) error {
@@ -130,7 +115,7 @@ func (s *Store) Put(ctx context.Context, ref key.Ref, r io.Reader) (blob.Info, e
 		return blob.Info{}, err
 	}
 	defer w.Abort()
-	if err := w.readFrom(ctx, r); err != nil {
+	if err := w.Fill(ctx, r); err != nil {
 		return blob.Info{}, err
 	}
 	return w.Commit()
@@ -148,7 +133,7 @@ func (s *Store) Stat(ctx context.Context, id blob.ID) (blob.Info, error) {
 		return blob.Info{}, err
 	}
 	defer r.Close() //nolint:errcheck // only read
-	return r.head.info, nil
+	return r.Info(), nil
 }
 
 // Open reads a range.
@@ -157,21 +142,16 @@ func (s *Store) Open(ctx context.Context, id blob.ID, rg blob.Range) (io.ReadClo
 	if err != nil {
 		return nil, err
 	}
-	size := r.head.info.Size
-	if rg.Offset < 0 || rg.Offset > size {
-		_ = r.Close()
-		return nil, errs.New(errs.OutOfRange, "offset %d is outside of a blob of %d bytes", rg.Offset, size)
-	}
-	end := size
-	if rg.Length >= 0 && rg.Length < size-rg.Offset {
-		end = rg.Offset + rg.Length
-	}
-	return &rangeReader{r: r, at: rg.Offset, end: end}, nil
+	return r.Range(rg)
 }
 
 // ReaderAt opens a blob for reads anywhere, also at once from many goroutines.
 func (s *Store) ReaderAt(ctx context.Context, id blob.ID) (blob.ReaderAt, error) {
-	return s.open(ctx, id)
+	r, err := s.open(ctx, id)
+	if err != nil {
+		return nil, err // not a nil *Reader in the interface
+	}
+	return r, nil
 }
 
 // Delete removes a blob.
@@ -241,7 +221,7 @@ func (s *Store) Sweep(ctx context.Context, before time.Time, keep func(blob.ID) 
 func (s *Store) Verify(ctx context.Context, fault func(error)) (blobs, unreadable int, err error) {
 	err = s.each(ctx, func(id blob.ID, _ string) error {
 		blobs++
-		switch err := s.verify(ctx, id); {
+		switch err := s.check(ctx, id); {
 		case errs.Is(err, errs.Corrupt):
 			fault(err)
 		case errs.Is(err, errs.Conflict), errs.Is(err, errs.NotFound):
@@ -255,4 +235,14 @@ func (s *Store) Verify(ctx context.Context, fault func(error)) (blobs, unreadabl
 		return nil
 	})
 	return blobs, unreadable, err
+}
+
+// check reads a whole blob.
+func (s *Store) check(ctx context.Context, id blob.ID) error {
+	r, err := s.open(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer r.Close() //nolint:errcheck // only read
+	return r.Check()
 }

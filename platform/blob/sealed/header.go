@@ -1,4 +1,4 @@
-package files
+package sealed
 
 import (
 	"bytes"
@@ -174,6 +174,12 @@ func check(b []byte, id blob.ID, h *header, dataKey []byte) error {
 		return errHeader
 	}
 	return nil
+}
+
+// IsID reports whether id can be a blob's.
+func IsID(id blob.ID) bool {
+	_, err := rawID(id)
+	return err == nil
 }
 
 func rawID(id blob.ID) (raw [16]byte, err error) {

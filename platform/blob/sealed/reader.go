@@ -1,4 +1,4 @@
-package files
+package sealed
 
 import (
 	"bytes"
@@ -11,14 +11,24 @@ import (
 	"sync"
 
 	"github.com/galen-health/galen/platform/blob"
-	"github.com/galen-health/galen/platform/disk"
 	"github.com/galen-health/galen/platform/errs"
+	"github.com/galen-health/galen/platform/key"
 )
 
-// reader reads one blob. It holds the blob's opened data key, so it asks for the state of the KMS key before each segment that it opens.
-type reader struct {
-	s      *Store
-	f      disk.File
+// Source is where the sealed bytes of one blob are. Its errors come from errs and are passed on, but io.EOF past the end.
+type Source interface {
+	io.ReaderAt
+	io.Closer
+	// Size is the number of sealed bytes. It is asked for after the first read.
+	Size() (int64, error)
+	// Expect says that the bytes [from, to) will be read next, in order.
+	Expect(from, to int64)
+}
+
+// Reader reads one blob. It holds the blob's opened data key, so it asks for the state of the KMS key before each segment that it opens.
+type Reader struct {
+	src    Source
+	check  func(ctx context.Context, arn string) error
 	head   *header
 	stream *stream
 
@@ -29,32 +39,28 @@ type reader struct {
 
 var errLength = errors.New("length of the file")
 
-// open opens a blob and proves its header.
-func (s *Store) open(ctx context.Context, id blob.ID) (*reader, error) {
-	name, ok := place(id)
-	if !ok {
-		return nil, notFound(id)
+func corrupt(id blob.ID, cause error) error {
+	return errs.Wrap(errs.Corrupt, cause, "blob %s is damaged", id)
+}
+
+// NewReader proves the header of what src holds: that it is blob id, whole in length. The reader owns src from then on, also when it fails.
+func NewReader(ctx context.Context, keys key.Ring, src Source, id blob.ID) (*Reader, error) {
+	r := &Reader{src: src, held: -1, check: func(context.Context, string) error { return nil }}
+	if c, ok := keys.(key.Checker); ok {
+		r.check = c.Check
 	}
-	f, err := s.d.Open(name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, notFound(id)
-	case err != nil:
-		return nil, s.ioError(err, "a blob cannot be opened")
-	}
-	r := &reader{s: s, f: f, held: -1}
-	if err := r.readHead(ctx, id); err != nil {
-		_ = f.Close()
+	if err := r.readHead(ctx, keys, id); err != nil {
+		_ = src.Close()
 		return nil, err
 	}
 	return r, nil
 }
 
-func (r *reader) readHead(ctx context.Context, id blob.ID) error {
+func (r *Reader) readHead(ctx context.Context, keys key.Ring, id blob.ID) error {
 	first := make([]byte, firstRead)
-	n, err := r.f.ReadAt(first, 0)
+	n, err := r.src.ReadAt(first, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return r.s.ioError(err, "a blob cannot be read")
+		return err
 	}
 	length, err := peekLength(first[:n])
 	if err != nil {
@@ -64,17 +70,17 @@ func (r *reader) readHead(ctx context.Context, id blob.ID) error {
 	b := first[:n]
 	if need := length + streamHeader; need > n {
 		b = make([]byte, need)
-		if _, err := r.f.ReadAt(b, 0); errors.Is(err, io.EOF) {
+		if _, err := r.src.ReadAt(b, 0); errors.Is(err, io.EOF) {
 			return corrupt(id, errLength)
 		} else if err != nil {
-			return r.s.ioError(err, "a blob cannot be read")
+			return err
 		}
 	}
 	h, err := decode(b[:length])
 	if err != nil {
 		return corrupt(id, err)
 	}
-	dk, err := r.s.keys.Open(ctx, h.wrapped, h.context)
+	dk, err := keys.Open(ctx, h.wrapped, h.context)
 	if errs.Is(err, errs.Invalid) {
 		return corrupt(id, err)
 	} else if err != nil {
@@ -84,11 +90,11 @@ func (r *reader) readHead(ctx context.Context, id blob.ID) error {
 	if err := check(b[:length], id, h, dk.Plain); err != nil {
 		return corrupt(id, err)
 	}
-	st, err := r.f.Stat()
+	size, err := r.src.Size()
 	if err != nil {
-		return r.s.ioError(err, "a blob cannot be read")
+		return err
 	}
-	if st.Size() != int64(length)+sealedSize(h.info.Size) {
+	if size != int64(length)+sealedSize(h.info.Size) {
 		return corrupt(id, errLength)
 	}
 	k, err := subkey(dk.Plain, "body")
@@ -104,11 +110,14 @@ func (r *reader) readHead(ctx context.Context, id blob.ID) error {
 	return nil
 }
 
+// Info is what the header says.
+func (r *Reader) Info() blob.Info { return r.head.info }
+
 // Size is the plaintext's.
-func (r *reader) Size() int64 { return r.head.info.Size }
+func (r *Reader) Size() int64 { return r.head.info.Size }
 
 // ReadAt reads plaintext.
-func (r *reader) ReadAt(p []byte, off int64) (n int, err error) {
+func (r *Reader) ReadAt(p []byte, off int64) (n int, err error) {
 	if off < 0 {
 		return 0, errs.New(errs.OutOfRange, "offset %d is negative", off)
 	}
@@ -131,11 +140,11 @@ func (r *reader) ReadAt(p []byte, off int64) (n int, err error) {
 }
 
 // hold opens a segment into buf.
-func (r *reader) hold(segment int64) error {
-	if r.f == nil {
+func (r *Reader) hold(segment int64) error {
+	if r.src == nil {
 		return fs.ErrClosed
 	}
-	if err := r.s.check(context.Background(), r.head.info.KeyARN); err != nil {
+	if err := r.check(context.Background(), r.head.info.KeyARN); err != nil {
 		return err
 	}
 	if r.held == segment {
@@ -149,11 +158,11 @@ func (r *reader) hold(segment int64) error {
 	from, to, at := span(segment, r.head.info.Size)
 	was := len(*r.buf)
 	sealed := (*r.buf)[:to-from+tagSize]
-	if n, err := r.f.ReadAt(sealed, int64(r.head.length)+at); n < len(sealed) {
+	if n, err := r.src.ReadAt(sealed, int64(r.head.length)+at); n < len(sealed) {
 		if errors.Is(err, io.EOF) {
 			return corrupt(id, errLength)
 		}
-		return r.s.ioError(err, "a blob cannot be read")
+		return err
 	}
 	last := segment == segments(r.head.info.Size)-1
 	plain, err := r.stream.open(sealed[:0], sealed, uint32(segment), last) // in place
@@ -168,7 +177,7 @@ func (r *reader) hold(segment int64) error {
 }
 
 // buffer is a shared one, or a small one for a small blob.
-func (r *reader) buffer() *[]byte {
+func (r *Reader) buffer() *[]byte {
 	if need := r.head.info.Size + tagSize; need < segmentSize/8 {
 		b := make([]byte, 0, need)
 		return &b
@@ -177,10 +186,10 @@ func (r *reader) buffer() *[]byte {
 }
 
 // Close forgets the key and the bytes.
-func (r *reader) Close() error {
+func (r *Reader) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.f == nil {
+	if r.src == nil {
 		return nil
 	}
 	if r.buf != nil {
@@ -191,62 +200,14 @@ func (r *reader) Close() error {
 		}
 		r.buf = nil
 	}
-	f := r.f
-	r.f, r.stream = nil, nil
-	return f.Close()
+	src := r.src
+	r.src, r.stream = nil, nil
+	return src.Close()
 }
 
-// rangeReader reads [at, end) in order.
-type rangeReader struct {
-	r       *reader
-	at, end int64
-}
-
-func (q *rangeReader) Read(p []byte) (int, error) {
-	if q.at >= q.end {
-		return 0, io.EOF
-	}
-	if left := q.end - q.at; int64(len(p)) > left {
-		p = p[:left]
-	}
-	n, err := q.r.ReadAt(p, q.at)
-	q.at += int64(n)
-	if errors.Is(err, io.EOF) && n > 0 {
-		err = nil
-	}
-	return n, err
-}
-
-// WriteTo writes the rest segment by segment, without a buffer in between.
-func (q *rangeReader) WriteTo(w io.Writer) (n int64, err error) {
-	q.r.mu.Lock()
-	defer q.r.mu.Unlock()
-	for q.at < q.end {
-		segment := segmentOf(q.at)
-		if err := q.r.hold(segment); err != nil {
-			return n, err
-		}
-		from, to, _ := span(segment, q.r.head.info.Size)
-		k, err := w.Write((*q.r.buf)[q.at-from : min(to, q.end)-from])
-		n += int64(k)
-		q.at += int64(k)
-		if err != nil {
-			return n, err
-		}
-	}
-	return n, nil
-}
-
-func (q *rangeReader) Close() error { return q.r.Close() }
-
-// verify reads a whole blob and compares its hashes.
-func (s *Store) verify(ctx context.Context, id blob.ID) error {
-	r, err := s.open(ctx, id)
-	if err != nil {
-		return err
-	}
-	q := &rangeReader{r: r, end: r.head.info.Size}
-	defer q.Close()                     //nolint:errcheck // only read
+// Check reads the whole blob and compares its hashes.
+func (r *Reader) Check() error {
+	q := r.from(0, r.head.info.Size)
 	sha, sum := sha256.New(), md5.New() //nolint:gosec // see above
 	if q.end == 0 {                     // no range touches the one segment of an empty blob
 		if err := r.hold(0); err != nil {
@@ -257,7 +218,7 @@ func (s *Store) verify(ctx context.Context, id blob.ID) error {
 		return err
 	}
 	if !bytes.Equal(sha.Sum(nil), r.head.info.SHA256[:]) || !bytes.Equal(sum.Sum(nil), r.head.info.MD5[:]) {
-		return corrupt(id, errors.New("hash"))
+		return corrupt(r.head.info.ID, errors.New("hash"))
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package files
+package sealed
 
 import (
 	"crypto/aes"
