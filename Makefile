@@ -9,7 +9,7 @@ GOFLAGS_BUILD := -ldflags "-s -w -X main.version=$(VERSION)"
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 export CGO_ENABLED := 1
 
-.PHONY: build demo test fast fmt vet lint unit assets setup-build setup-demo setup-test models generate compat bench clean
+.PHONY: build demo test fast fuzz fmt vet lint unit assets setup-build setup-demo setup-test models generate compat bench clean
 
 build: setup-build assets
 	go build $(GOFLAGS_BUILD) -o bin/galen ./cmd/galen
@@ -41,6 +41,11 @@ unit:
 # The quick loop while working: no set-up, no foreign clients.
 fast: fmt vet
 	go test -short ./...
+
+# Every fuzz target until each has had FUZZTIME of CPU time; a run that is cut short goes on where it was.
+FUZZTIME ?= 10m
+fuzz: setup-build assets
+	scripts/fuzz.sh --time $(FUZZTIME)
 
 # Refresh the AWS service models from botocore's package, then generate.
 models:
