@@ -20,16 +20,20 @@ type HTTP struct {
 	Region      string
 	Credentials sigv4.Credentials
 	Client      *http.Client
+	Attempts    int // how often a call is tried at most; 0 = 5
 }
 
 var _ aws.Invoker = (*HTTP)(nil)
 
-// attempts bounds how often a call that was throttled or met a server that is starting is tried.
+// attempts is how often a call that was throttled or met a server that is starting is tried, unless HTTP says so.
 const attempts = 5
 
 // Invoke implements aws.Invoker. A call is tried again when the server says that it may be (429, 503) and its body can be sent again.
 func (h *HTTP) Invoke(ctx context.Context, op *aws.Operation, in, out any) error {
-	p := op.Service.Protocols[0]
+	p, most := op.Service.Protocols[0], h.Attempts
+	if most == 0 {
+		most = attempts
+	}
 	for n := 1; ; n++ {
 		r, err := wire.EncodeRequest(h.Base, op, p, in)
 		if err != nil {
@@ -40,7 +44,7 @@ func (h *HTTP) Invoke(ctx context.Context, op *aws.Operation, in, out any) error
 			return err
 		}
 		again := r.Body == nil || r.Body == http.NoBody || r.GetBody != nil
-		if n < attempts && again && (resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable) {
+		if n < most && again && (resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable) {
 			resp.Body.Close()
 			select {
 			case <-time.After(time.Duration(n*n) * 100 * time.Millisecond):

@@ -5,10 +5,12 @@ import (
 	"context"
 	"crypto/md5" //nolint:gosec // compared with the stored one
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"io"
 	"io/fs"
 	"sync"
+	"time"
 
 	"github.com/galen-health/galen/platform/blob"
 	"github.com/galen-health/galen/platform/errs"
@@ -221,4 +223,18 @@ func (r *Reader) Check() error {
 		return corrupt(r.head.info.ID, errors.New("hash"))
 	}
 	return nil
+}
+
+// Made is when a blob's header says that it was made, without proof of it; the zero time when there is no header.
+func Made(src Source) (time.Time, error) {
+	b := make([]byte, fixedSize)
+	if _, err := src.ReadAt(b, 0); errors.Is(err, io.EOF) {
+		return time.Time{}, nil
+	} else if err != nil {
+		return time.Time{}, err
+	}
+	if _, err := peekLength(b); err != nil {
+		return time.Time{}, nil
+	}
+	return time.UnixMicro(int64(binary.BigEndian.Uint64(b[38:]))), nil
 }
