@@ -38,7 +38,6 @@ func config(g *galen.Server, c *calls) aws.Config {
 		Credentials:  static(galen.AccessKeyID, galen.SecretAccessKey, ""),
 		APIOptions:   []func(*middleware.Stack) error{noHostPrefix, c.note},
 		Retryer:      func() aws.Retryer { return aws.NopRetryer{} }, // an answer is the server's first one
-		HTTPClient:   &http.Client{Timeout: time.Minute},
 	}
 }
 
@@ -78,26 +77,6 @@ func must[T any](out T, err error) func(t *testing.T) T {
 	}
 }
 
-// refused holds an error to be the modelled exception E with the status, and to carry a request id.
-func refused[E error](t *testing.T, what string, err error, status int) {
-	t.Helper()
-	var want E
-	var api smithy.APIError
-	var resp *smithyhttp.ResponseError
-	switch {
-	case err == nil:
-		t.Errorf("%s: no error, want %T", what, want)
-	case !errors.As(err, &want):
-		t.Errorf("%s: %v, want %T", what, err, want)
-	case !errors.As(err, &api) || api.ErrorMessage() == "":
-		t.Errorf("%s: %v has no message", what, err)
-	case !errors.As(err, &resp) || resp.HTTPStatusCode() != status:
-		t.Errorf("%s: %v, want status %d", what, err, status)
-	case requestID(err) == "":
-		t.Errorf("%s: %v has no request id", what, err)
-	}
-}
-
 // coded holds an error that the contract does not model to have this code and status, and a request id.
 func coded(t *testing.T, what string, err error, code string, status int) {
 	t.Helper()
@@ -125,6 +104,17 @@ func toLoopback() *http.Client {
 		return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
 	}
 	return &http.Client{Transport: &http.Transport{DialContext: dial}, Timeout: time.Minute}
+}
+
+// noteHosts keeps the names that a client called.
+type noteHosts struct {
+	*http.Client
+	seen map[string]bool
+}
+
+func (n noteHosts) Do(r *http.Request) (*http.Response, error) {
+	n.seen[r.URL.Host] = true
+	return n.Client.Do(r)
 }
 
 // requestID is what the SDK tells its user to give to support.
@@ -173,4 +163,24 @@ func (c *calls) all(t *testing.T, service string, client any) {
 		}
 	}
 	t.Logf("%s: %d operations", service, n)
+}
+
+// refused holds an error to be the modelled exception E with the status, and to carry a request id.
+func refused[E error](t *testing.T, what string, err error, status int) {
+	t.Helper()
+	var want E
+	var api smithy.APIError
+	var resp *smithyhttp.ResponseError
+	switch {
+	case err == nil:
+		t.Errorf("%s: no error, want %T", what, want)
+	case !errors.As(err, &want):
+		t.Errorf("%s: %v, want %T", what, err, want)
+	case !errors.As(err, &api) || api.ErrorMessage() == "":
+		t.Errorf("%s: %v has no message", what, err)
+	case !errors.As(err, &resp) || resp.HTTPStatusCode() != status:
+		t.Errorf("%s: %v, want status %d", what, err, status)
+	case requestID(err) == "":
+		t.Errorf("%s: %v has no request id", what, err)
+	}
 }
