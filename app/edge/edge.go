@@ -17,6 +17,8 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/galen-health/galen/aws"
 	"github.com/galen-health/galen/aws/route"
 	"github.com/galen-health/galen/aws/sigv4"
@@ -52,7 +54,8 @@ type Config struct {
 	Hosts         []string // names of the endpoint, so that S3's virtual-hosted buckets are told from them
 	// Gate refuses operations that the portfolio does not offer to this customer; nil = none.
 	Gate    func(signing, operation string) error
-	Metrics *Metrics
+	Metrics *Metrics     // nil = none
+	Tracer  trace.Tracer // nil = none
 	Log     *slog.Logger
 	Now     func() time.Time
 }
@@ -92,6 +95,8 @@ type visit struct {
 	service *aws.Service
 	proto   aws.Protocol
 	op      string // operation or interaction
+	failed  string // the kind of error that was answered
+	in      *counted
 	entry   audit.Entry
 }
 
@@ -99,6 +104,7 @@ type visit struct {
 type writer struct {
 	http.ResponseWriter
 	status int
+	n      int64 // bytes of the body
 }
 
 func (w *writer) WriteHeader(status int) {
@@ -112,7 +118,9 @@ func (w *writer) Write(b []byte) (int, error) {
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
-	return w.ResponseWriter.Write(b)
+	n, err := w.ResponseWriter.Write(b)
+	w.n += int64(n)
+	return n, err
 }
 
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
@@ -126,30 +134,34 @@ func newRequestID() string {
 
 // ServeHTTP implements http.Handler.
 func (e *Edge) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	v := &visit{e: e, w: &writer{ResponseWriter: rw}, r: r, id: newRequestID(), started: e.cfg.Now()}
+	ctx, span := e.span(r)
+	v := &visit{e: e, w: &writer{ResponseWriter: rw}, r: r.WithContext(ctx), id: newRequestID(), started: e.cfg.Now()}
+	if r.Body != nil && r.Body != http.NoBody {
+		v.in = &counted{ReadCloser: r.Body}
+		v.r.Body = v.in
+	}
 	h := v.w.Header()
 	h.Set("X-Amzn-Requestid", v.id)
 	h.Set("X-Amz-Request-Id", v.id)
 	h.Set("X-Content-Type-Options", "nosniff")
 	v.entry = audit.Entry{Time: v.started.UTC(), RequestID: v.id, SourceIP: peer(r).String(), UserAgent: clip(r.UserAgent(), 256), Region: e.cfg.Region, Account: e.cfg.Account}
+	e.cfg.Metrics.begin()
+	defer func() {
+		o := v.outcome()
+		e.cfg.Metrics.end(o)
+		v.tell(ctx, span, o)
+	}()
 	defer func() {
 		if p := recover(); p != nil {
 			if p == http.ErrAbortHandler {
+				v.failed = "broken off"
 				panic(p)
 			}
 			e.cfg.Log.Error("panic in a handler", "requestId", v.id, "operation", v.op, "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
 			v.fail(errs.New(errs.Internal, "an internal error occurred"))
 		}
-		v.e.cfg.Metrics.observe(v.metricService(), v.op, v.w.status, e.cfg.Now().Sub(v.started))
 	}()
 	v.serve()
-}
-
-func (v *visit) metricService() string {
-	if v.entry.Source != "" {
-		return strings.TrimSuffix(v.entry.Source, ".amazonaws.com")
-	}
-	return "unknown"
 }
 
 func peer(r *http.Request) netip.Addr {
@@ -232,7 +244,7 @@ func (v *visit) record(ctx context.Context, failure string) error {
 	if v.entry.Name == "" {
 		v.entry.Name = "Unknown"
 	}
-	if err := v.e.cfg.Audit.Append(context.WithoutCancel(ctx), &v.entry); err != nil {
+	if err := v.e.within(ctx, "audit", func(ctx context.Context) error { return v.e.cfg.Audit.Append(context.WithoutCancel(ctx), &v.entry) }); err != nil {
 		v.e.cfg.Log.Error("the audit log cannot be written", "requestId", v.id, "error", err)
 		return errs.Wrap(errs.Unavailable, err, "the call cannot be audited, so it is not answered")
 	}

@@ -158,6 +158,7 @@ func (v *visit) fail(err error) {
 	}
 	e := errs.As(err)
 	v.note(e)
+	v.failed = e.Code.String()
 	name, code := v.failure(e)
 	if aerr := v.record(v.r.Context(), name); aerr != nil {
 		e = errs.As(aerr)

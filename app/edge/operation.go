@@ -120,6 +120,7 @@ func (v *visit) serveStream(ctx context.Context, m *route.Match, signed *sigv4.S
 	}
 	e := errs.As(err)
 	v.note(e)
+	v.failed = e.Code.String()
 	name, _ := v.failure(e)
 	if err := stream.Fail(name, e.Message); err != nil {
 		v.e.cfg.Log.Warn("an answer broke off", "requestId", v.id, "operation", v.op, "code", errs.CodeOf(err).String())
@@ -147,10 +148,15 @@ func (v *visit) perform(ctx context.Context, op *aws.Operation, decode func() (a
 	if err != nil {
 		return nil, err
 	}
-	if err := v.authorise(ctx, reg, op, in); err != nil {
+	if err := v.e.within(ctx, "authorise", func(ctx context.Context) error { return v.authorise(ctx, reg, op, in) }); err != nil {
 		return nil, err
 	}
-	out, err := op.Call(ctx, reg.Service, in, stream)
+	var out any
+	err = v.e.within(ctx, "handle", func(ctx context.Context) error {
+		var err error
+		out, err = op.Call(ctx, reg.Service, in, stream)
+		return err
+	})
 	if err == nil && !op.Streams && (out == nil || reflect.ValueOf(out).IsNil()) {
 		err = errs.New(errs.Internal, "the operation answered nothing")
 	}

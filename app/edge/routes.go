@@ -99,7 +99,7 @@ func (v *visit) serveRoute(rt *httproute.Route) {
 		need.Context = rt.Context(v.r)
 	}
 	v.r = v.r.WithContext(ctx)
-	if err := v.allow(ctx, []authz.Request{need}); err != nil {
+	if err := v.e.within(ctx, "authorise", func(ctx context.Context) error { return v.allow(ctx, []authz.Request{need}) }); err != nil {
 		v.failRoute(rt, err)
 		return
 	}
@@ -122,7 +122,7 @@ func (v *visit) serveRoute(rt *httproute.Route) {
 	ctx, notes := httproute.WithNotes(ctx)
 	v.r = v.r.WithContext(ctx)
 	late := &lateWriter{v: v, ctx: ctx, notes: notes}
-	if err := rt.Handle(late, v.r); err != nil {
+	if err := v.e.within(ctx, "handle", func(ctx context.Context) error { return rt.Handle(late, v.r.WithContext(ctx)) }); err != nil {
 		if late.bad { // the caller was told
 			return
 		}
@@ -144,6 +144,7 @@ func (v *visit) serveRoute(rt *httproute.Route) {
 func (v *visit) failRoute(rt *httproute.Route, err error) {
 	answer := &answer{header: http.Header{}}
 	rt.Fail(answer, v.r, err)
+	v.failed = errs.CodeOf(err).String()
 	if answer.status >= 500 {
 		v.note(errs.As(err))
 	}
