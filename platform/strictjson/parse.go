@@ -207,8 +207,10 @@ func (p *parser) string() (string, error) {
 			return "", p.fail("a control character stands in a string")
 		case c == '\\':
 			plain = false
-			p.pos++
-			if p.peek() != 'u' {
+			if p.pos++; p.pos == len(p.data) {
+				return "", p.fail("a string does not end")
+			}
+			if p.data[p.pos] != 'u' {
 				continue
 			}
 			r, ok := p.hex(p.pos + 1)
