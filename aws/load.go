@@ -173,6 +173,14 @@ func (d *document) service(pkg string) (*Service, error) {
 			return nil, err
 		}
 	}
+	for _, sh := range s.Shapes {
+		for _, m := range sh.Members {
+			// A Range header is "bytes=0-9" (RFC 9110 §14.2). HealthOmics' model allows it no letters, which would leave the member without a use.
+			if m.Location == "header" && m.LocationName == "Range" {
+				m.Shape.Pattern = ""
+			}
+		}
+	}
 	for name, o := range d.Operations {
 		op := &Operation{Service: s, Name: name, Method: o.HTTP.Method, URI: o.HTTP.RequestURI, Status: o.HTTP.ResponseCode, ReadOnly: o.ReadOnly,
 			Unsigned: o.UnsignedPayload || o.AuthType == "v4-unsigned-body"}

@@ -47,6 +47,19 @@ func TestPatterns(t *testing.T) {
 	}
 }
 
+// HealthOmics' pattern for a Range header has no letters: taken at its word it refuses every range there is.
+func TestRangeHeaders(t *testing.T) {
+	for _, s := range contracts {
+		for name, op := range s.Operations {
+			for _, m := range op.Input.Members {
+				if m.Location == "header" && m.LocationName == "Range" && !compiled(m.Shape.Pattern).matches("bytes=0-9") {
+					t.Errorf("%s %s refuses the Range bytes=0-9", s.Package, name)
+				}
+			}
+		}
+	}
+}
+
 func TestPatternLanguage(t *testing.T) {
 	long := func(n int) string { return "s3://bucket/" + strings.Repeat("k", n) }
 	for _, c := range []struct {
