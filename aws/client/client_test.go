@@ -108,3 +108,14 @@ func TestSend(t *testing.T) {
 		t.Error("an answer over its bound came whole")
 	}
 }
+
+// S3 answers CompleteMultipartUpload with status 200 before it knows, and tells a failure in the body.
+func TestFailureWithStatus200(t *testing.T) {
+	h, _ := server(t, func(w http.ResponseWriter, _ string) {
+		_, _ = io.WriteString(w, `<?xml version="1.0"?>`+"\n"+`<Error><Code>InternalError</Code><Message>try again</Message></Error>`) // as above
+	})
+	_, err := s3.NewClient(h).CompleteMultipartUpload(context.Background(), &s3.CompleteMultipartUploadInput{Bucket: "b", Key: "k", UploadId: "u"})
+	if e := errs.As(err); err == nil || e.Code != errs.Internal || e.Name != "InternalError" {
+		t.Errorf("%v", err)
+	}
+}

@@ -223,6 +223,9 @@ func DecodeResponse(resp *http.Response, op *aws.Operation, p aws.Protocol, out 
 		if err != nil {
 			return err
 		}
+		if p == aws.RESTXML && e.name == "Error" { // S3 answers 200 before it knows, and then tells a failure: CompleteMultipartUpload, CopyObject
+			return failure(http.StatusInternalServerError, resp.Status, resp.Header, b, p)
+		}
 		if op.Name == "GetBucketLocation" && e.name == "LocationConstraint" {
 			v.FieldByName("LocationConstraint").SetString(e.text)
 			return nil
@@ -253,7 +256,11 @@ func DecodeResponse(resp *http.Response, op *aws.Operation, p aws.Protocol, out 
 // decodeFailure finds an error's name and message in whatever form the protocol gives it.
 func decodeFailure(resp *http.Response, p aws.Protocol) error {
 	b, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<20)) // what can be read of a failure is enough
-	name, message := resp.Header.Get("X-Amzn-ErrorType"), ""
+	return failure(resp.StatusCode, resp.Status, resp.Header, b, p)
+}
+
+func failure(code int, status string, h http.Header, b []byte, p aws.Protocol) error {
+	name, message := h.Get("X-Amzn-ErrorType"), ""
 	switch p {
 	case aws.RESTXML, aws.Query:
 		if e, err := parseXML(b); err == nil {
@@ -280,9 +287,9 @@ func decodeFailure(resp *http.Response, p aws.Protocol) error {
 	name = name[strings.LastIndexByte(name, '#')+1:]
 	name, _, _ = strings.Cut(name, ":")
 	if message == "" {
-		message = "the server answered " + resp.Status
+		message = "the server answered " + status
 	}
-	return errs.Named(CodeOfStatus(resp.StatusCode), name, "%s", message)
+	return errs.Named(CodeOfStatus(code), name, "%s", message)
 }
 
 func failureOf(tree any, name string) (string, string) {

@@ -132,7 +132,7 @@ func ranges(t *testing.T, s blob.Store, _ Keys) {
 			t.Errorf("size = %d, want %d", ra.Size(), n)
 		}
 		rng := rand.New(rand.NewPCG(1, uint64(n)))
-		for range 200 {
+		for range 80 {
 			off := rng.IntN(n + 1)
 			length := rng.IntN(n + 1)
 			if rng.IntN(2) == 0 {

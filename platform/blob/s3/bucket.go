@@ -3,6 +3,7 @@ package s3
 import (
 	"context"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -82,6 +83,9 @@ func (b *bucket) do(ctx context.Context, what string, fn func(ctx context.Contex
 	}
 }
 
+// noS3 is an answer of status 200 that lacks what every S3's has. Without it nothing was stored.
+func noS3(missing string) error { return errs.New(errs.Unsupported, "the answer has no %s", missing) }
+
 // once gives an attempt half of the budget, so that one that hangs leaves time for another.
 func (b *bucket) once(ctx context.Context, ends time.Time, fn func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, min(b.budget/2, time.Until(ends)))
@@ -92,6 +96,9 @@ func (b *bucket) once(ctx context.Context, ends time.Time, fn func(ctx context.C
 // failure says what the S3 did. It is never about the caller's rights, so nothing but a missing object keeps its code.
 func (b *bucket) failure(what string, tried int, err error) error {
 	var e *errs.Error
+	if errors.Is(err, io.EOF) { // of a connection; to whoever reads a blob it would be the blob's end
+		err = errs.New(errs.Unavailable, "%v", err)
+	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return errs.Wrap(errs.Unavailable, err, "%s: the S3 at %s gave no answer within %v", what, b.endpoint, b.budget)
 	}
@@ -105,6 +112,8 @@ func (b *bucket) failure(what string, tried int, err error) error {
 		return err
 	case e.Name == "RequestTimeTooSkewed":
 		return errs.Wrap(errs.Unavailable, err, "%s: this machine's clock and the clock of the S3 at %s disagree: set them right", what, b.endpoint)
+	case e.Code == errs.Unsupported && e.Name == "":
+		return errs.Wrap(errs.Unavailable, err, "%s: the server at %s does not answer as an S3 does", what, b.endpoint)
 	case e.Code == errs.Denied, e.Code == errs.Unauthenticated:
 		return errs.Wrap(errs.Unavailable, err, "%s: the S3 at %s refuses the credentials of the blob store (%s): check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, the region and the bucket's policy", what, b.endpoint, e.Name)
 	case again(err):

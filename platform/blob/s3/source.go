@@ -126,7 +126,7 @@ func sizeOf(contentRange string, from int64) (int64, error) {
 	at, err1 := strconv.ParseInt(start, 10, 64)
 	size, err2 := strconv.ParseInt(total, 10, 64)
 	if !ok || err1 != nil || err2 != nil || at != from || size < 0 {
-		return 0, errs.New(errs.Unsupported, "the S3 does not answer with the range that it was asked for")
+		return 0, noS3("Content-Range of what was asked for")
 	}
 	return size, nil
 }
@@ -211,10 +211,10 @@ func (q *body) read(p []byte) (int, error) {
 		return n, errs.Wrap(errs.Unavailable, errStuck, "reading a blob: the S3 at %s sent nothing for %v", q.b.endpoint, q.b.budget)
 	case errors.Is(err, io.EOF) && q.at == q.to:
 		err = nil
-	case err != nil:
-		err = errs.Wrap(errs.Unavailable, err, "reading a blob: the answer of the S3 at %s broke off", q.b.endpoint)
-	case n == 0:
-		err = io.ErrNoProgress
+	case err != nil: // not wrapped: an io.EOF in it would be the blob's end to whoever reads it
+		err = errs.New(errs.Unavailable, "reading a blob: the answer of the S3 at %s broke off: %v", q.b.endpoint, err)
+	case n == 0 && len(p) > 0:
+		err = errs.New(errs.Unavailable, "reading a blob: the S3 at %s sends nothing", q.b.endpoint)
 	}
 	return n, err
 }

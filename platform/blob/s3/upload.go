@@ -112,6 +112,9 @@ func (u *upload) send(number int) error {
 	if u.id == "" {
 		if _, err := u.b.do(u.ctx, "writing a blob", func(ctx context.Context) error {
 			out, err := u.b.CreateMultipartUpload(ctx, &api.CreateMultipartUploadInput{Bucket: u.b.name, Key: u.key, ContentType: objectType})
+			if err == nil && out.UploadId == "" {
+				err = noS3("UploadId")
+			}
 			if err == nil {
 				u.id = out.UploadId // one that a repetition begins anew is left to the sweep
 			}
@@ -131,6 +134,9 @@ func (u *upload) send(number int) error {
 func (u *upload) sendPart(number int, p []byte) (done api.CompletedPart, err error) {
 	_, err = u.b.do(u.ctx, "writing a blob", func(ctx context.Context) error {
 		out, err := u.b.UploadPart(ctx, &api.UploadPartInput{Bucket: u.b.name, Key: u.key, UploadId: u.id, PartNumber: int32(number), Body: bytes.NewReader(p)})
+		if err == nil && out.ETag == "" {
+			err = noS3("ETag")
+		}
 		if err == nil {
 			done = api.CompletedPart{ETag: out.ETag, PartNumber: aws.Ptr(int32(number))}
 		}
@@ -151,7 +157,10 @@ func (u *upload) forgotten(err error) error {
 func (u *upload) finish() error {
 	if u.id == "" && len(u.part) == 0 {
 		_, err := u.b.do(u.ctx, "writing a blob", func(ctx context.Context) error {
-			_, err := u.b.PutObject(ctx, &api.PutObjectInput{Bucket: u.b.name, Key: u.key, ContentType: objectType, Body: bytes.NewReader(u.first)})
+			out, err := u.b.PutObject(ctx, &api.PutObjectInput{Bucket: u.b.name, Key: u.key, ContentType: objectType, Body: bytes.NewReader(u.first)})
+			if err == nil && out.ETag == "" {
+				err = noS3("ETag")
+			}
 			return err
 		})
 		return err
@@ -167,7 +176,10 @@ func (u *upload) finish() error {
 	}
 	parts := append([]api.CompletedPart{first}, u.parts...)
 	tried, err := u.b.do(u.ctx, "completing a blob", func(ctx context.Context) error {
-		_, err := u.b.CompleteMultipartUpload(ctx, &api.CompleteMultipartUploadInput{Bucket: u.b.name, Key: u.key, UploadId: u.id, MultipartUpload: &api.CompletedMultipartUpload{Parts: parts}})
+		out, err := u.b.CompleteMultipartUpload(ctx, &api.CompleteMultipartUploadInput{Bucket: u.b.name, Key: u.key, UploadId: u.id, MultipartUpload: &api.CompletedMultipartUpload{Parts: parts}})
+		if err == nil && out.ETag == "" {
+			err = noS3("ETag")
+		}
 		return err
 	})
 	if errs.Is(err, errs.NotFound) && tried > 1 { // an attempt whose answer was lost may have completed it

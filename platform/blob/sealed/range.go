@@ -1,7 +1,6 @@
 package sealed
 
 import (
-	"errors"
 	"io"
 
 	"github.com/galen-health/galen/platform/blob"
@@ -46,7 +45,7 @@ func (q *rangeReader) Read(p []byte) (int, error) {
 	}
 	n, err := q.r.ReadAt(p, q.at)
 	q.at += int64(n)
-	if errors.Is(err, io.EOF) && n > 0 {
+	if err == io.EOF && n > 0 { //nolint:errorlint // see Source
 		err = nil
 	}
 	return n, err

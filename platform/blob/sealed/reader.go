@@ -17,7 +17,8 @@ import (
 	"github.com/galen-health/galen/platform/key"
 )
 
-// Source is where the sealed bytes of one blob are. Its errors come from errs and are passed on, but io.EOF past the end.
+// Source is where the sealed bytes of one blob are. Its errors come from errs and are passed on, but io.EOF itself past the end. (An error that wraps
+// io.EOF is another: a connection that broke says so too.)
 type Source interface {
 	io.ReaderAt
 	io.Closer
@@ -61,7 +62,7 @@ func NewReader(ctx context.Context, keys key.Ring, src Source, id blob.ID) (*Rea
 func (r *Reader) readHead(ctx context.Context, keys key.Ring, id blob.ID) error {
 	first := make([]byte, firstRead)
 	n, err := r.src.ReadAt(first, 0)
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && err != io.EOF { //nolint:errorlint // see Source
 		return err
 	}
 	length, err := peekLength(first[:n])
@@ -72,7 +73,7 @@ func (r *Reader) readHead(ctx context.Context, keys key.Ring, id blob.ID) error 
 	b := first[:n]
 	if need := length + streamHeader; need > n {
 		b = make([]byte, need)
-		if _, err := r.src.ReadAt(b, 0); errors.Is(err, io.EOF) {
+		if _, err := r.src.ReadAt(b, 0); err == io.EOF { //nolint:errorlint // see Source
 			return corrupt(id, errLength)
 		} else if err != nil {
 			return err
@@ -161,7 +162,7 @@ func (r *Reader) hold(segment int64) error {
 	was := len(*r.buf)
 	sealed := (*r.buf)[:to-from+tagSize]
 	if n, err := r.src.ReadAt(sealed, int64(r.head.length)+at); n < len(sealed) {
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF { //nolint:errorlint // see Source
 			return corrupt(id, errLength)
 		}
 		return err
@@ -228,7 +229,7 @@ func (r *Reader) Check() error {
 // Made is when a blob's header says that it was made, without proof of it; the zero time when there is no header.
 func Made(src Source) (time.Time, error) {
 	b := make([]byte, fixedSize)
-	if _, err := src.ReadAt(b, 0); errors.Is(err, io.EOF) {
+	if _, err := src.ReadAt(b, 0); err == io.EOF { //nolint:errorlint // see Source
 		return time.Time{}, nil
 	} else if err != nil {
 		return time.Time{}, err
