@@ -143,15 +143,25 @@ func TestMessagesWaitForTheDisk(t *testing.T) {
 		_, err := s.Update(ctx, workSpace, nil, func(tx record.Tx) error { tx.Emit("t", []byte("m")); return steps.Put(tx, "a", &step{Text: "x"}) })
 		done <- err
 	}()
-	for visible := false; !visible; time.Sleep(time.Millisecond) {
-		v, err := s.View(ctx, workSpace)
-		if err != nil {
-			t.Fatal(err)
+	committed := make(chan struct{})
+	var once sync.Once
+	go func() { // until a batch, which reads what is committed, finds the record
+		for found := false; !found; {
+			_, err := s.Update(ctx, workSpace, nil, func(tx record.Tx) error {
+				_, _, err := steps.Get(tx, "a")
+				if found = err == nil; found {
+					once.Do(func() { close(committed) })
+				}
+				return err
+			})
+			if !found && errs.As(err).Code != errs.NotFound {
+				t.Error(err)
+				once.Do(func() { close(committed) })
+				return
+			}
 		}
-		_, _, err = steps.Get(v, "a")
-		visible = err == nil
-		v.Close()
-	}
+	}()
+	<-committed
 	if m, err := s.Outbox(ctx, 0, 10); err != nil || len(m) != 0 {
 		t.Errorf("messages before the commit is durable: %v, %v", m, err)
 	}

@@ -142,6 +142,7 @@ func (s *Store) DropSpace(_ context.Context, name record.Space) error {
 	s.mu.Lock()
 	delete(s.spaces, name)
 	s.mu.Unlock()
+	s.settled.advance(s.db.NewSnapshot(), s.seq) // an older snapshot would keep the space; all before this is on the disk, for the drop was synced
 	// The wrapped key shall not wait in an old table for a compaction that may never come.
 	return storeError(s.db.Compact(context.Background(), []byte{tableSpace}, []byte{tableSpace + 1}, false))
 }

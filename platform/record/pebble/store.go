@@ -58,7 +58,9 @@ type Store struct {
 	pid    uint64
 	outbox uint64
 
-	applied atomic.Uint64 // commits that reads see
+	begun   atomic.Uint64 // commits that reads may see already
+	applied atomic.Uint64 // commits that new reads of batches see
+	settled settled       // commits that views see
 	durable atomic.Uint64 // outbox messages that are on the disk
 
 	inUse inUse
@@ -120,6 +122,7 @@ func Open(dir string, ring key.Ring, opts Options) (_ *Store, err error) {
 	if err := s.load(); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
+	s.settled.start(db.NewSnapshot(), s.seq)
 	return s, nil
 }
 
@@ -166,6 +169,7 @@ func (s *Store) load() error {
 		}
 		s.seq, s.pid, s.outbox = binary.BigEndian.Uint64(meta), binary.BigEndian.Uint64(meta[8:]), binary.BigEndian.Uint64(meta[16:])
 		s.line.start(int64(binary.BigEndian.Uint64(meta[24:])))
+		s.begun.Store(s.seq)
 		s.applied.Store(s.seq)
 		s.durable.Store(s.outbox) // opening made what the log held durable
 		s.recent.floor = s.seq
@@ -237,5 +241,6 @@ func (s *Store) Close() error {
 	if !s.inUse.close() {
 		return nil
 	}
+	s.settled.stop()
 	return errors.Join(storeError(s.db.Flush()), storeError(s.db.Close()), s.lock.Close())
 }

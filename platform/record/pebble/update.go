@@ -64,6 +64,9 @@ func (s *Store) attempt(ctx context.Context, name record.Space, firm bool, fn fu
 		return record.Commit{}, err
 	}
 	if len(t.writes) == 0 && len(t.messages) == 0 {
+		if t.view != nil && !s.settled.wait(s.begun.Load()) { // the caller will answer with what it read
+			return record.Commit{}, errs.New(errs.Unavailable, "a commit did not reach the disk")
+		}
 		return record.Commit{Time: t.Time()}, nil
 	}
 	if err := t.prepare(); err != nil {
@@ -85,14 +88,18 @@ func (s *Store) attempt(ctx context.Context, name record.Space, firm bool, fn fu
 		return record.Commit{}, errors.Join(err, batch.Close())
 	}
 	outbox := s.outbox
+	snap := s.db.NewSnapshot()
 	at := t.Time()
 	committed = true
 	s.line.leave(t.ticket, committed)
 	t.ticket = nil
 	if err := batch.SyncWait(); err != nil {
+		_ = snap.Close() // only releases it
+		s.settled.fail()
 		s.fatal("a commit did not reach the disk: " + err.Error())
 		return record.Commit{}, errors.Join(storeError(err), batch.Close())
 	}
+	s.settled.advance(snap, seq)
 	if len(t.messages) > 0 {
 		s.announce(outbox)
 	}
@@ -109,7 +116,9 @@ func (t *tx) commit(batch *pebble.Batch) (uint64, error) {
 	if err := t.build(batch, &next); err != nil {
 		return 0, storeError(err)
 	}
+	s.begun.Store(next.seq)
 	if err := s.db.ApplyNoSyncWait(batch, pebble.Sync); err != nil {
+		s.begun.Store(s.seq)
 		return 0, storeError(err)
 	}
 	s.seq, s.pid, s.outbox = next.seq, next.pid, next.outbox

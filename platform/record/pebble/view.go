@@ -14,12 +14,13 @@ import (
 	"github.com/galen-health/galen/platform/record"
 )
 
-// view is a record.View: a snapshot, maybe of a past time.
+// view is a record.View: the state that is on the disk, maybe of a past time; a batch's view has what is committed but not yet synced too.
 type view struct {
 	s    *Store
 	sp   *space
 	snap *pebble.Snapshot
-	at   int64 // math.MaxInt64 = newest; else microseconds
+	held *shared // whose snapshot it is; nil: the view's own
+	at   int64   // math.MaxInt64 = newest; else microseconds
 }
 
 // View implements record.Store.
@@ -42,15 +43,21 @@ func (s *Store) view(ctx context.Context, name record.Space, at int64) (record.V
 	if err != nil {
 		return nil, err
 	}
-	return &view{s: s, sp: sp, snap: s.db.NewSnapshot(), at: at}, nil
+	held := s.settled.take()
+	return &view{s: s, sp: sp, snap: held.snap, held: held, at: at}, nil
 }
 
 // Close implements record.View.
 func (v *view) Close() {
-	if v.snap != nil {
+	switch {
+	case v.snap == nil:
+		return
+	case v.held != nil:
+		v.s.settled.release(v.held)
+	default:
 		_ = v.snap.Close() // only releases it
-		v.snap = nil
 	}
+	v.snap = nil
 }
 
 func (v *view) past() bool { return v.at != math.MaxInt64 }
