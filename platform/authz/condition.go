@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"bytes"
 	"encoding/base64"
 	"math"
 	"net/netip"
@@ -192,10 +193,14 @@ func boolEquals(want string, _ bool) (test, error) {
 }
 
 func bytesEqual(want string, _ bool) (test, error) {
-	if _, err := base64.StdEncoding.DecodeString(want); err != nil {
+	w, err := base64.StdEncoding.DecodeString(want)
+	if err != nil {
 		return nil, malformed("a BinaryEquals condition needs base64")
 	}
-	return func(value string, _ keySet) bool { return value == want }, nil
+	return func(value string, _ keySet) bool {
+		v, err := base64.StdEncoding.DecodeString(value)
+		return err == nil && bytes.Equal(v, w)
+	}, nil
 }
 
 // ordered makes the six comparisons of numbers and dates. A value of the request that is not one fails every comparison.

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"math/rand/v2"
 	"net/netip"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +45,9 @@ var callers = []call.Principal{
 	{Kind: call.IAMUser, ARN: "arn:aws:iam::111111111111:user/eve", ID: "AIDA0000000000000004", Account: "111111111111", Name: "eve"},
 	{Kind: call.Root, ARN: "arn:aws:iam::" + acct + ":root", ID: acct, Account: acct},
 	{Kind: call.AWSService, ARN: "omics.amazonaws.com"},
+	{Kind: call.WebIdentity, ARN: "arn:aws:iam::" + acct + ":oidc-provider/login.example.org", ID: "login.example.org:sub-1"},
+	{Kind: call.AssumedRole, ARN: "arn:aws:sts::111111111111:assumed-role/visitor/s1", ID: "AROA0000000000000005:s1", Account: "111111111111", Name: "visitor", RoleARN: "arn:aws:iam::111111111111:role/visitor"},
+	{Kind: call.Root, ARN: "arn:aws:iam::111111111111:root", ID: "111111111111", Account: "111111111111"},
 }
 
 type gen struct{ *rand.Rand }
@@ -74,6 +79,19 @@ func (g gen) policy(attached bool) map[string]any {
 	return doc
 }
 
+// grant is a document as the kms service says a grant.
+func (g gen) grant() map[string]any {
+	s := map[string]any{"Sid": "Grant0", "Effect": "Allow", "Action": pick(g, "s3:GetObject", "omics:StartRun", "omics:GetRun"), "Resource": "*"}
+	s["Principal"] = pick(g, map[string]any{"AWS": pick(g, callers...).ARN}, map[string]any{"Service": "omics.amazonaws.com"})
+	if p, ok := s["Principal"].(map[string]any)["AWS"]; ok && !strings.HasPrefix(p.(string), "arn:aws:iam::"+acct+":user/") {
+		s["Principal"] = map[string]any{"AWS": callers[2].RoleARN}
+	}
+	if g.IntN(2) == 0 {
+		s["Condition"] = map[string]any{"ArnLike": map[string]any{"k:s": "arn:aws:iam::" + acct + ":user/*"}}
+	}
+	return map[string]any{"Version": "2012-10-17", "Statement": []any{s}}
+}
+
 func (g gen) statement(attached bool) map[string]any {
 	s := map[string]any{"Effect": pick(g, "Allow", "Allow", "Allow", "Deny")}
 	s[pick(g, "Action", "Action", "Action", "Action", "NotAction")] = some(g, "*", "s3:*", "s3:Get*", "S3:GETOBJECT", "s3:PutObject", "omics:Get???", "omics:*Run*", "omics:GetRun")
@@ -88,7 +106,10 @@ func (g gen) statement(attached bool) map[string]any {
 		} else {
 			p := map[string]any{}
 			if g.IntN(4) > 0 {
-				p["AWS"] = some(g, "*", acct, "arn:aws:iam::"+acct+":root", "arn:aws:iam::111111111111:root", callers[0].ARN, callers[2].ARN, callers[2].RoleARN, callers[1].ID)
+				p["AWS"] = some(g, "*", acct, "arn:aws:iam::"+acct+":root", "arn:aws:iam::111111111111:root", callers[0].ARN, callers[2].ARN, callers[2].RoleARN, callers[1].ID, "AROA0000000000000003", callers[7].ARN, callers[7].RoleARN)
+			}
+			if g.IntN(5) == 0 {
+				p["Federated"] = some(g, callers[6].ARN, "arn:aws:iam::"+acct+":oidc-provider/other.example.org")
 			}
 			if len(p) == 0 || g.IntN(4) == 0 {
 				p["Service"] = some(g, "omics.amazonaws.com", "s3.amazonaws.com")
@@ -117,7 +138,7 @@ func (g gen) statement(attached bool) map[string]any {
 }
 
 func (g gen) condition() (op, key string, vals any) {
-	switch g.IntN(9) {
+	switch g.IntN(11) {
 	case 0, 1, 2:
 		op = pick(g, "StringEquals", "StringNotEquals", "StringEqualsIgnoreCase", "StringNotEqualsIgnoreCase", "StringLike", "StringNotLike")
 		key, vals = pick(g, "k:s", "K:S", "k:m", "aws:username", "aws:PrincipalTag/team"), some(g, "a", "ab", "A", "a*", "?b", "${k:s}", "${aws:PrincipalTag/team, 'x'}", "${*}", "alice", "red", "a${$}", "*")
@@ -134,8 +155,15 @@ func (g gen) condition() (op, key string, vals any) {
 	case 7:
 		op = pick(g, "ArnEquals", "ArnLike", "ArnNotEquals", "ArnNotLike")
 		key, vals = pick(g, "aws:PrincipalArn", "k:s"), some(g, "arn:aws:iam::*:user/*", "arn:aws:iam::"+acct+":role/clinic", "arn:aws:iam::"+acct+":*", "arn:*:iam::"+acct+":user/${aws:username}")
+	case 8:
+		op, key, vals = "BinaryEquals", pick(g, "k:b", "k:s"), some(g, "AQI=", "QQ==", "")
+	case 9: // global keys, each with a value that some callers have
+		op = pick(g, "StringEquals", "StringNotEquals", "StringLike")
+		key, vals = pick(g, "aws:PrincipalAccount", "aws:userid", "aws:PrincipalType", "aws:RequestedRegion", "aws:ResourceAccount", "aws:UserAgent", "aws:CalledVia", "aws:CalledViaFirst", "aws:CalledViaLast", "aws:ResourceTag/Unit",
+			"aws:RequestTag/Unit", "aws:PrincipalIsAWSService", "aws:PrincipalServiceName", "aws:MultiFactorAuthPresent", "aws:SourceIdentity", "aws:TokenIssueTime"),
+			some(g, acct, "111111111111", "AIDA*", "AROA0000000000000003:s1", "User", "Account", "us-east-1", "aws-cli/*", "kms.amazonaws.com", "ward", "true", "false", "omics.amazonaws.com", "nurse", "2026-06-01T09:00:00Z")
 	default:
-		return "Null", pick(g, "k:s", "k:m", "k:absent", "aws:username"), pick[any](g, "true", "false", true)
+		return "Null", pick(g, "aws:TokenIssueTime", "aws:CalledVia", "aws:ResourceTag/Unit", "k:s", "k:m", "k:absent", "aws:username"), pick[any](g, "true", "false", true)
 	}
 	if g.IntN(4) == 0 {
 		op += "IfExists"
@@ -155,13 +183,17 @@ func text(t testing.TB, doc map[string]any) string {
 }
 
 func TestAgreesWithNaive(t *testing.T) {
-	const cases = 30_000
-	g := gen{rand.New(rand.NewPCG(1, 2))}
+	cases, seed := 20_000, uint64(1)
+	if n, err := strconv.Atoi(os.Getenv("GALEN_AUTHZ_CASES")); err == nil {
+		cases, seed = n, uint64(time.Now().UnixNano())
+	}
+	t.Logf("seed %d", seed)
+	g := gen{rand.New(rand.NewPCG(seed, 2))}
 	outcome := map[string]int{}
 	for n := range cases {
 		p := pick(g, callers...)
 		if p.Kind == call.AssumedRole || g.IntN(5) == 0 && p.Kind == call.IAMUser {
-			p.Session = &call.Session{Name: "s1"}
+			p.Session = &call.Session{Name: "s1", Created: time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC), Identity: pick(g, "", "nurse")}
 		}
 		r := naiveRequest{
 			action:   pick(g, "s3:GetObject", "s3:PutObject", "omics:GetRun", "omics:StartRun"),
@@ -200,6 +232,11 @@ func TestAgreesWithNaive(t *testing.T) {
 			r.attached = append(r.attached, doc)
 			req.ResourcePolicies = append(req.ResourcePolicies, text(t, doc))
 		}
+		if g.IntN(4) == 0 { // a key's grant: one principal, a few actions, for one source
+			doc := g.grant()
+			r.attached = append(r.attached, doc)
+			req.ResourcePolicies = append(req.ResourcePolicies, text(t, doc))
+		}
 		req.ResourceMustAllow = g.IntN(6) == 0
 		r.mustAllow = req.ResourceMustAllow
 
@@ -211,8 +248,47 @@ func TestAgreesWithNaive(t *testing.T) {
 			c.Source = netip.MustParseAddr(ip)
 			keys["aws:sourceip"] = []string{ip}
 		}
+		have := func(key string, v ...string) {
+			if len(v) > 0 && v[0] != "" {
+				keys[key] = v
+			}
+		}
+		have("aws:epochtime", strconv.FormatInt(now.Unix(), 10))
+		have("aws:requestedregion", "us-east-1")
+		have("aws:principalaccount", p.Account)
+		have("aws:userid", p.ID)
+		have("aws:principaltype", map[call.Kind]string{call.Root: "Account", call.IAMUser: "User", call.AssumedRole: "AssumedRole", call.AWSService: "Service", call.WebIdentity: "WebIdentityUser"}[p.Kind])
+		have("aws:principalisawsservice", strconv.FormatBool(p.Kind == call.AWSService))
+		have("aws:resourceaccount", acct)
+		if parts := strings.Split(r.resource, ":"); len(parts) > 4 {
+			have("aws:resourceaccount", parts[4])
+		}
+		if p.Kind == call.AWSService {
+			have("aws:principalservicename", p.ARN)
+			have("aws:principalservicenameslist", p.ARN)
+		}
 		if p.Kind == call.IAMUser {
-			keys["aws:username"] = []string{p.Name}
+			have("aws:username", p.Name)
+		}
+		if p.Session != nil {
+			have("aws:tokenissuetime", "2026-06-01T09:00:00Z")
+			have("aws:multifactorauthpresent", "false")
+			have("aws:sourceidentity", p.Session.Identity)
+		}
+		if c.Via = pick(g, "", "", "kms.amazonaws.com"); c.Via != "" {
+			have("aws:viaawsservice", "true")
+			have("aws:calledvia", c.Via)
+			have("aws:calledviafirst", c.Via)
+			have("aws:calledvialast", c.Via)
+		}
+		if c.UserAgent = pick(g, "", "aws-cli/2.0"); c.UserAgent != "" {
+			have("aws:useragent", c.UserAgent)
+		}
+		for _, k := range []string{"aws:ResourceTag/Unit", "aws:RequestTag/unit"} {
+			if g.IntN(2) == 0 {
+				req.Context[k] = pick(g, "ward", "lab")
+				have(strings.ToLower(k), req.Context[k])
+			}
 		}
 		keys["aws:principalarn"] = []string{p.ARN}
 		if p.RoleARN != "" {
@@ -221,7 +297,7 @@ func TestAgreesWithNaive(t *testing.T) {
 		for k, v := range p.Tags {
 			keys["aws:principaltag/"+strings.ToLower(k)] = []string{v}
 		}
-		for k, vals := range map[string][]string{"k:s": {"a", "ab", "A", "b", "arn:aws:iam::" + acct + ":user/alice", "10.0.0.1", "2"}, "k:n": {"1", "2", "10", "x"}, "k:d": {"2026-01-01T00:00:00Z", "2026-06-01T10:00:00Z", "never"}} {
+		for k, vals := range map[string][]string{"k:s": {"a", "ab", "A", "b", "arn:aws:iam::" + acct + ":user/alice", "10.0.0.1", "2"}, "k:n": {"1", "2", "10", "x"}, "k:b": {"AQI=", "QQ==", "not base64"}, "k:d": {"2026-01-01T00:00:00Z", "2026-06-01T10:00:00Z", "never"}} {
 			if g.IntN(3) > 0 {
 				v := pick(g, vals...)
 				req.Context[k], keys[k] = v, []string{v}

@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/galen-health/galen/platform/call"
@@ -34,7 +35,8 @@ type policies struct {
 // match is one question as statements see it.
 type match struct {
 	principal *call.Principal
-	action    string // lower case
+	levels    [][]principal // the ways to name the caller
+	action    string        // lower case
 	resource  string
 	keys      keySet
 }
@@ -169,48 +171,81 @@ func anyOf(list []template, s string, keys keySet) bool {
 }
 
 // who decides a Principal or NotPrincipal element.
+//
+// NotPrincipal errs on the side of refusing (IAM user guide, "NotPrincipal"): an Allow leaves out whoever is named at any level, and a Deny
+// spares only who is named at every level: the account and the user, or the account, the role and the session.
 func (m *match) who(s *statement) grant {
-	best := none
-	for _, p := range s.principals {
-		best = max(best, m.named(p))
-	}
-	if !s.notPrincipal {
-		return best
-	}
-	if best != none {
+	if s.notPrincipal {
+		for _, level := range m.levels {
+			named := slices.ContainsFunc(s.principals, func(p principal) bool { return p.everyone() || slices.Contains(level, p) })
+			switch {
+			case s.allow && named:
+				return none
+			case !s.allow && !named:
+				return role
+			}
+		}
+		if s.allow {
+			return role
+		}
 		return none
 	}
-	return role
+	best := none
+	for _, p := range s.principals {
+		best = max(best, m.named(p, s.allow))
+	}
+	return best
 }
 
-func (m *match) named(p principal) grant {
+// everyone: "*" alone and as a value of AWS mean the same in a resource policy.
+func (p principal) everyone() bool { return p.value == "*" && (p.kind == "*" || p.kind == "AWS") }
+
+// levels are the ways to name a caller, from the widest to the closest; each has a few spellings.
+func levels(c *call.Principal) [][]principal {
+	aws := func(values ...string) (out []principal) {
+		for _, v := range values {
+			out = append(out, principal{"AWS", v})
+		}
+		return out
+	}
+	account := aws(c.Account, "arn:aws:iam::"+c.Account+":root")
+	switch c.Kind {
+	case call.Root:
+		return [][]principal{account}
+	case call.AWSService:
+		return [][]principal{{{"Service", c.ARN}}}
+	case call.WebIdentity:
+		return [][]principal{{{"Federated", c.ARN}}}
+	case call.AssumedRole:
+		return [][]principal{account, aws(c.RoleARN, roleID(c.ID)), aws(c.ARN, c.ID)}
+	}
+	return [][]principal{account, aws(c.ARN, c.ID)}
+}
+
+// named is how closely one entry of a Principal element names the caller. What "*" allows is meant for the callers of accounts: a service is not
+// allowed by {"AWS": "*"}, and who shows only a provider's token is allowed by name alone. What "*" denies is denied to all.
+func (m *match) named(p principal, allow bool) grant {
 	c := m.principal
-	switch p.kind {
-	case "*":
-		if c.Kind == "" {
+	switch {
+	case c.Kind == "":
+		return none
+	case p.everyone():
+		if allow && (c.Kind == call.WebIdentity || c.Kind == call.AWSService && p.kind == "AWS") {
 			return none
 		}
 		return role
-	case "Service":
-		if c.Kind == call.AWSService && c.ARN == p.value {
-			return direct
-		}
-	case "Federated":
-		if c.Kind == call.WebIdentity && c.ARN == p.value {
-			return direct
-		}
-	case "AWS":
+	}
+	names := m.levels
+	closest := len(names) - 1
+	for i := closest; i >= 0; i-- {
 		switch {
-		case c.Kind == call.AWSService || c.Kind == "":
-			return none
-		case p.value == "*":
-			return role
-		case p.value == c.ARN, p.value == c.ID:
+		case !slices.Contains(names[i], p):
+		case i == closest:
 			return direct
-		case c.RoleARN != "" && (p.value == c.RoleARN || p.value == roleID(c.ID)):
-			return role
-		case p.value == c.Account && c.Account != "", strings.HasSuffix(p.value, ":root") && accountOf(p.value) == c.Account:
+		case i == 0:
 			return account
+		default:
+			return role
 		}
 	}
 	return none

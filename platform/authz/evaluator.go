@@ -65,7 +65,7 @@ func (e *Evaluator) Decide(ctx context.Context, c *call.Call, r Request) Decisio
 	}
 	p := c.Principal
 	switch p.Kind {
-	case call.Root, call.AWSService:
+	case call.Root, call.AWSService, call.WebIdentity: // they have no policies of their own
 	case "":
 		return Decision{Reason: "nobody is calling"}
 	default:
@@ -93,10 +93,12 @@ func (e *Evaluator) Decide(ctx context.Context, c *call.Call, r Request) Decisio
 		}
 		ps.limited = len(s.Policies)+len(s.PolicyARNs) > 0
 	}
-	if a := accountOf(r.Resource); accountForm.MatchString(a) && p.Account != "" && a != p.Account {
-		ps.crossAccount = true
+	owner := accountOf(r.Resource)
+	if !accountForm.MatchString(owner) { // buckets and "*" name no account: what this server has is this account's
+		owner = e.account
 	}
-	m := match{principal: &p, action: strings.ToLower(r.Action), resource: r.Resource, keys: keysOf(c, &r, e.region, e.account)}
+	ps.crossAccount = p.Account != "" && p.Account != owner
+	m := match{principal: &p, levels: levels(&p), action: strings.ToLower(r.Action), resource: r.Resource, keys: keysOf(c, &r, e.region, e.account)}
 	return evaluate(&m, &ps)
 }
 

@@ -25,6 +25,7 @@ func keysOf(c *call.Call, r *Request, region, account string) keySet {
 	set("aws:principalisawsservice", strconv.FormatBool(p.Kind == call.AWSService))
 	if p.Kind == call.AWSService {
 		set("aws:principalservicename", p.ARN)
+		set("aws:principalservicenameslist", p.ARN)
 	}
 	if p.Account != "" {
 		set("aws:principalaccount", p.Account)
@@ -89,8 +90,10 @@ func principalType(k call.Kind) string {
 		return "Account"
 	case call.IAMUser:
 		return "User"
-	case call.AssumedRole, call.WebIdentity:
+	case call.AssumedRole:
 		return "AssumedRole"
+	case call.WebIdentity:
+		return "WebIdentityUser"
 	case call.AWSService:
 		return "Service"
 	}

@@ -1,6 +1,7 @@
 package authz_test
 
 import (
+	"encoding/base64"
 	"net"
 	"regexp"
 	"slices"
@@ -57,8 +58,11 @@ func naiveDecide(c naiveCaller, r naiveRequest) (allowed, explicit bool) {
 	if r.mustAllow && !byResource {
 		return false, false
 	}
-	parts := strings.Split(r.resource, ":")
-	foreign := len(parts) > 5 && len(parts[4]) == 12 && c.account != "" && parts[4] != c.account
+	owner := acct
+	if parts := strings.Split(r.resource, ":"); len(parts) > 5 && len(parts[4]) == 12 {
+		owner = parts[4]
+	}
+	foreign := c.account != "" && c.account != owner
 	if found["self"] && !foreign {
 		return true, false
 	}
@@ -111,12 +115,9 @@ func naiveApplies(c naiveCaller, r naiveRequest, s, doc map[string]any) string {
 	vars := doc["Version"] == "2012-10-17"
 	who := "self"
 	if p, ok := s["Principal"]; ok {
-		who = naiveWho(c, p)
+		who = naiveWho(c, p, s["Effect"].(string))
 	} else if p, ok := s["NotPrincipal"]; ok {
-		who = "role"
-		if naiveWho(c, p) != "" {
-			who = ""
-		}
+		who = naiveBut(c, p, s["Effect"].(string))
 	}
 	if who == "" {
 		return ""
@@ -156,33 +157,73 @@ func naiveApplies(c naiveCaller, r naiveRequest, s, doc map[string]any) string {
 	return who
 }
 
-func naiveWho(c naiveCaller, p any) string {
-	rank := map[string]int{"": 0, "account": 1, "role": 2, "self": 3}
-	best := ""
-	better := func(s string) {
-		if rank[s] > rank[best] {
-			best = s
-		}
+// naiveNames are the names of a caller, the account's first, the closest last.
+func naiveNames(c naiveCaller) [][]string {
+	account := []string{"AWS " + c.account, "AWS arn:aws:iam::" + c.account + ":root"}
+	switch c.kind {
+	case "AWSService":
+		return [][]string{{"Service " + c.arn}}
+	case "WebIdentityUser":
+		return [][]string{{"Federated " + c.arn}}
+	case "Root":
+		return [][]string{account}
+	case "AssumedRole":
+		return [][]string{account, {"AWS " + c.roleARN, "AWS " + strings.Split(c.id, ":")[0]}, {"AWS " + c.arn, "AWS " + c.id}}
 	}
+	return [][]string{account, {"AWS " + c.arn, "AWS " + c.id}}
+}
+
+// naiveEntries flattens a Principal element: "AWS 000000000000", "*".
+func naiveEntries(p any) (out []string) {
 	if p == "*" {
-		return "role"
+		return []string{"*"}
 	}
 	for kind, v := range p.(map[string]any) {
 		for _, name := range naiveList(v) {
-			service := c.kind == "AWSService"
-			switch {
-			case kind == "Service" && service && name == c.arn:
-				better("self")
-			case kind == "AWS" && !service && (name == c.arn || name == c.id):
-				better("self")
-			case kind == "AWS" && !service && (name == "*" || (c.roleARN != "" && name == c.roleARN)):
-				better("role")
-			case kind == "AWS" && !service && (name == c.account || name == "arn:aws:iam::"+c.account+":root"):
-				better("account")
-			}
+			out = append(out, kind+" "+name)
+		}
+	}
+	return out
+}
+
+// naiveWho: Principal. In an Allow, "*" leaves out token holders, and {"AWS": "*"} services.
+func naiveWho(c naiveCaller, p any, effect string) string {
+	best := ""
+	entries := naiveEntries(p)
+	names := naiveNames(c)
+	if slices.Contains(entries, "*") && (effect == "Deny" || c.kind != "WebIdentityUser") {
+		best = "role"
+	}
+	if slices.Contains(entries, "AWS *") && (effect == "Deny" || c.kind != "WebIdentityUser" && c.kind != "AWSService") {
+		best = "role"
+	}
+	for _, e := range entries {
+		switch {
+		case slices.Contains(names[len(names)-1], e):
+			return "self"
+		case len(names) == 3 && slices.Contains(names[1], e):
+			best = "role"
+		case len(names) > 1 && slices.Contains(names[0], e) && best == "":
+			best = "account"
 		}
 	}
 	return best
+}
+
+// naiveBut: NotPrincipal. An Allow leaves out whom any of its entries name, a Deny only who is named at each level.
+func naiveBut(c naiveCaller, p any, effect string) string {
+	entries := naiveEntries(p)
+	named := 0
+	names := naiveNames(c)
+	for _, level := range names {
+		if slices.ContainsFunc(entries, func(e string) bool { return e == "*" || e == "AWS *" || slices.Contains(level, e) }) {
+			named++
+		}
+	}
+	if effect == "Allow" && named > 0 || effect == "Deny" && named == len(names) {
+		return ""
+	}
+	return "role"
 }
 
 var naiveVar = regexp.MustCompile(`\$\{([^}]*)\}`)
@@ -284,6 +325,10 @@ func naiveEqual(op, have, want string, keys map[string][]string, vars bool) bool
 		return true
 	case "Bool":
 		return have == want
+	case "BinaryEquals":
+		h, err := base64.StdEncoding.DecodeString(have)
+		w, _ := base64.StdEncoding.DecodeString(want)
+		return err == nil && string(h) == string(w)
 	case "IpAddress":
 		if !strings.Contains(want, "/") {
 			return net.ParseIP(want).Equal(net.ParseIP(have))
