@@ -13,7 +13,7 @@ type Config struct {
 	Addr     string   `default:"127.0.0.1:8484" env:"GALEN_ADDR" help:"Address of the AWS endpoint, the open standards and the console."`
 	Services []string `env:"GALEN_SERVICES" help:"Only these services (healthlake,medical-imaging,…); all when empty."`
 	Records  string   `env:"GALEN_RECORDS" help:"Record back end: empty for the embedded one in the data folder."`
-	Blobs    string   `env:"GALEN_BLOBS" help:"Blob back end: empty for files in the data folder."`
+	Blobs    string   `env:"GALEN_BLOBS" help:"Blob back end: empty for files in the data folder, or s3://BUCKET/PREFIX?endpoint=URL&region=REGION with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."`
 	Account  string   `default:"000000000000" env:"GALEN_ACCOUNT_ID" help:"Account id of every ARN."`
 	Region   string   `default:"us-east-1" env:"GALEN_REGION" help:"Region of every ARN."`
 
@@ -45,8 +45,8 @@ func (c *Config) check(known []string) error {
 	if c.Records != "" {
 		return fmt.Errorf("record back end %q is not built in: leave --records out for the embedded one", c.Records)
 	}
-	if c.Blobs != "" {
-		return fmt.Errorf("blob back end %q is not built in: leave --blobs out for local files", c.Blobs)
+	if err := c.checkBlobs(); err != nil {
+		return err
 	}
 	for _, s := range c.Services {
 		found := false

@@ -12,7 +12,6 @@ import (
 	"github.com/galen-health/galen/app/edge"
 	"github.com/galen-health/galen/platform/audit"
 	"github.com/galen-health/galen/platform/authz"
-	"github.com/galen-health/galen/platform/blob/files"
 	"github.com/galen-health/galen/platform/event"
 	"github.com/galen-health/galen/platform/job"
 	"github.com/galen-health/galen/platform/key/keyring"
@@ -27,7 +26,7 @@ type engines struct {
 	log        *slog.Logger
 	keys       *keyring.Ring
 	records    *pebble.Store
-	blobs      *files.Store
+	blobs      blobs
 	audit      *audit.Merkle
 	authorizer *authz.Evaluator
 	directory  *inside
@@ -68,7 +67,7 @@ func openEngines(ctx context.Context, cfg *Config, log *slog.Logger, local *edge
 	if err = e.records.Declare(record.OnceKind.Def()); err != nil {
 		return e, err
 	}
-	if e.blobs, err = files.Open(dir("blobs"), e.keys); err != nil {
+	if e.blobs, err = openBlobs(ctx, cfg, e.keys); err != nil {
 		return e, err
 	}
 	e.closers = append(e.closers, e.blobs.Close)

@@ -12,7 +12,6 @@ import (
 
 	"github.com/galen-health/galen/app/edge"
 	"github.com/galen-health/galen/platform/audit"
-	"github.com/galen-health/galen/platform/blob/files"
 	"github.com/galen-health/galen/platform/disk"
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/key/keyring"
@@ -32,7 +31,7 @@ const (
 	mendKeys    = "restore keys/ from a backup, with the root key that belongs to it"
 	mendCopy    = "made good from the other copy, which is whole; if it comes again, look after the disk"
 	mendRecords = "restore records/ from a backup, together with the blobs/ and keys/ of the same time"
-	mendBlob    = "restore this file of blobs/ from a backup"
+	mendBlob    = "restore this file of blobs/ (or object of the S3) from a backup"
 	mendNamed   = "restore the file in blobs/ from a backup; without one, delete what names it and store it again"
 	mendAudit   = "keep this folder as evidence, and restore audit/ from a backup"
 	mendService = "mend the other faults first; if there are none, report this one"
@@ -100,7 +99,7 @@ func verifyStores(ctx context.Context, cfg *Config, version string, log *slog.Lo
 	e, services, opened := openAll(ctx, cfg, version, log)
 	if opened != nil {
 		say("services", "they cannot start: "+opened.Error(), mendService)
-		if e, err = openBare(cfg, say); err != nil {
+		if e, err = openBare(ctx, cfg, say); err != nil {
 			return err
 		}
 	}
@@ -151,7 +150,7 @@ func openAll(ctx context.Context, cfg *Config, version string, log *slog.Logger)
 }
 
 // openBare opens what can be opened of the stores.
-func openBare(cfg *Config, say func(where, what, mend string)) (e *engines, err error) {
+func openBare(ctx context.Context, cfg *Config, say func(where, what, mend string)) (e *engines, err error) {
 	e = &engines{}
 	root, err := rootKey()
 	if err != nil {
@@ -167,8 +166,8 @@ func openBare(cfg *Config, say func(where, what, mend string)) (e *engines, err 
 	} else {
 		e.closers = append(e.closers, e.records.Close)
 	}
-	if e.blobs, err = files.Open(filepath.Join(cfg.DataDir, "blobs"), e.keys); err != nil {
-		say("blobs", err.Error(), "restore blobs/ from a backup")
+	if e.blobs, err = openBlobs(ctx, cfg, e.keys); err != nil {
+		say("blobs", err.Error(), "restore the blobs from a backup")
 		e.blobs = nil
 	} else {
 		e.closers = append(e.closers, e.blobs.Close)
