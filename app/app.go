@@ -2,17 +2,12 @@ package app
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/galen-health/galen/app/catalogue"
 	"github.com/galen-health/galen/app/edge"
@@ -22,17 +17,18 @@ import (
 
 // App is a running Galen.
 type App struct {
-	cfg      Config
-	log      *slog.Logger
-	engines  *engines
-	services []edge.Registration
-	routes   []httproute.Route
-	edge     *edge.Edge
-	server   *http.Server
-	listener net.Listener
-	ready    chan struct{}
-	stop     context.CancelFunc
-	work     sync.WaitGroup
+	cfg       Config
+	log       *slog.Logger
+	registry  *prometheus.Registry
+	readiness *readiness
+	front     *front
+	engines   *engines
+	services  []edge.Registration
+	routes    []httproute.Route
+	edge      *edge.Edge
+	flush     func(context.Context) error // sends the spans that are left
+	stop      context.CancelFunc
+	work      sync.WaitGroup
 	// Generated holds root credentials that were made at this start and must be shown once; zero when they were given or made before.
 	Generated Credentials
 	// Root are the root credentials in force.
@@ -51,18 +47,24 @@ func ServiceIDs() []string {
 	return out
 }
 
-// New opens the data folder and builds everything; nothing is served before Serve. On an error what was opened is closed again.
+// New binds the addresses, opens the data folder and builds everything. Probes are answered from the first moment; nothing else is served before Serve. On an error
+// what was opened is closed again.
 func New(ctx context.Context, cfg Config, version string, log *slog.Logger) (a *App, err error) {
 	if err := cfg.check(ServiceIDs()); err != nil {
 		return nil, err
 	}
-	a = &App{cfg: cfg, log: log, ready: make(chan struct{})}
+	a = &App{cfg: cfg, log: log, registry: newRegistry(version), readiness: newReadiness(log), flush: func(context.Context) error { return nil }}
+	if a.front, err = openFront(a); err != nil {
+		return nil, err
+	}
 	defer func() {
-		if err != nil && a.engines != nil {
-			err = errors.Join(err, a.engines.close())
+		if err != nil {
+			err = errors.Join(err, a.front.close())
+			if a.engines != nil {
+				err = errors.Join(err, a.engines.close())
+			}
 		}
 	}()
-	registry := prometheus.NewRegistry()
 	local := &edge.Local{}
 	if a.engines, err = openEngines(ctx, &a.cfg, log, local); err != nil {
 		return nil, err
@@ -77,36 +79,18 @@ func New(ctx context.Context, cfg Config, version string, log *slog.Logger) (a *
 	if err := openLinker(&a.cfg, a.engines, local); err != nil {
 		return nil, err
 	}
+	tracer, flush, err := openTracer(ctx, cfg.OTLP, version, log)
+	if err != nil {
+		return nil, err
+	}
+	a.flush = flush
 	a.edge, err = edge.New(edge.Config{Registrations: set.registrations, Routes: set.routes, Directory: a.engines.directory, Authorizer: a.engines.authorizer, Audit: a.engines.audit,
-		Account: cfg.Account, Region: cfg.Region, Hosts: []string{"localhost", "localhost.localstack.cloud"}, Gate: a.gate, Metrics: edge.NewMetrics(registry), Log: log})
+		Account: cfg.Account, Region: cfg.Region, Hosts: []string{"localhost", "localhost.localstack.cloud"}, Gate: a.gate, Metrics: edge.NewMetrics(a.registry), Tracer: tracer, Log: log})
 	if err != nil {
 		return nil, err
 	}
 	local.Join(a.edge)
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "alive") })
-	mux.HandleFunc("GET /readyz", a.readyz)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	a.server = &http.Server{Handler: dispatch(mux, a.edge), ReadHeaderTimeout: 15 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10, TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12},
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), Protocols: new(http.Protocols)}
-	a.server.Protocols.SetHTTP1(true)
-	a.server.Protocols.SetHTTP2(true)
-	a.server.Protocols.SetUnencryptedHTTP2(true) // event streams of SDKs ask for HTTP/2, also where no TLS stands before us
-	return a, nil
-}
-
-// dispatch keeps the few operator's paths apart from the edge, whose paths must reach it as they were sent.
-func dispatch(mux *http.ServeMux, e http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case "/healthz", "/readyz", "/metrics":
-			if r.Header.Get("Authorization") == "" {
-				mux.ServeHTTP(w, r)
-				return
-			}
-		}
-		e.ServeHTTP(w, r)
-	})
+	return a, a.engines.openProbe(ctx)
 }
 
 // gate refuses what the portfolio does not offer (any more) to this customer.
@@ -126,46 +110,47 @@ func (a *App) gate(signing, operation string) error {
 	return nil
 }
 
-func (a *App) readyz(w http.ResponseWriter, r *http.Request) {
-	select {
-	case <-a.ready:
-	default:
-		http.Error(w, "starting", http.StatusServiceUnavailable)
-		return
-	}
-	if err := a.engines.healthy(r.Context()); err != nil {
-		http.Error(w, errs.As(err).Message, http.StatusServiceUnavailable)
-		return
-	}
-	fmt.Fprintln(w, "ready")
-}
+// URL is how clients on this machine reach the server.
+func (a *App) URL() string { return a.cfg.base() }
 
-// Listen binds the address, so that its port is known before Serve.
-func (a *App) Listen() (addr string, err error) {
-	a.listener, err = net.Listen("tcp", a.cfg.Addr)
-	if err != nil {
-		return "", fmt.Errorf("listen on %s: %w", a.cfg.Addr, err)
-	}
-	return a.listener.Addr().String(), nil
-}
-
-// Serve runs until ctx ends, then drains.
+// Serve runs until ctx ends, then drains: requests in progress end, jobs save and are handed back for whoever runs next.
 func (a *App) Serve(ctx context.Context) error {
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	a.stop = cancel
 	a.engines.start(work, &a.work)
-	close(a.ready)
-	failed := make(chan error, 1)
-	go func() { failed <- a.server.Serve(a.listener) }()
+	a.front.open(a.edge)
+	a.readiness.enter(serving, a.engines.checks(&a.cfg)...)
+	var failed error
 	select {
-	case err := <-failed:
-		return errors.Join(err, a.Close())
+	case failed = <-a.front.failed:
 	case <-ctx.Done():
+		a.log.Info("draining")
+		a.readiness.enter(draining)
+		select {
+		case failed = <-a.front.failed:
+		case <-time.After(a.cfg.DrainDelay):
+		}
 	}
-	drain, done := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+	a.readiness.enter(draining)
+	a.drain(context.WithoutCancel(ctx))
+	return errors.Join(failed, a.Close())
+}
+
+// drain ends what is in progress, within the operator's limit. Jobs stop meanwhile: what they save now is what the next process goes on from.
+func (a *App) drain(ctx context.Context) {
+	ctx, done := context.WithTimeout(ctx, a.cfg.DrainTimeout)
 	defer done()
-	err := a.server.Shutdown(drain)
-	return errors.Join(err, a.Close())
+	var jobs sync.WaitGroup
+	jobs.Go(func() {
+		if err := a.engines.jobs.Stop(ctx); err != nil {
+			a.log.Warn("jobs were cut off; they go on from their last checkpoint at the next start", "error", err)
+		}
+	})
+	cut := a.front.drain(ctx)
+	if cut > 0 {
+		a.log.Warn("requests were cut off: they did not end in time", "requests", cut)
+	}
+	jobs.Wait()
 }
 
 // Close ends background work and closes the engines. It is called by Serve; call it yourself only when Serve was not.
@@ -174,5 +159,10 @@ func (a *App) Close() error {
 		a.stop()
 		a.work.Wait()
 	}
-	return a.engines.close()
+	ctx, done := context.WithTimeout(context.Background(), 5*time.Second)
+	defer done()
+	if err := a.flush(ctx); err != nil {
+		a.log.Warn("the last spans were not sent", "error", err)
+	}
+	return errors.Join(a.engines.close(), a.front.close())
 }

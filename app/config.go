@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // Config is everything that an operator may say. Every field has a value that works; flags override the environment, which overrides the file.
@@ -23,7 +24,18 @@ type Config struct {
 	AllowHosts []string `name:"allow-host" env:"GALEN_ALLOW_HOSTS" help:"Hosts or networks that webhooks may reach although they are private (10.1.0.0/16, hooks.local)."`
 	// NewCustomer closes what AWS keeps open for existing customers only (variant stores …).
 	NewCustomer bool   `name:"new-customer" env:"GALEN_NEW_CUSTOMER" help:"Answer as AWS does to new customers: features for existing customers only are refused."`
-	LogLevel    string `default:"info" enum:"debug,info,warn,error" env:"GALEN_LOG_LEVEL" help:"debug, info, warn or error."`
+	LogLevel    string `default:"info" enum:"debug,info,warn,error" env:"GALEN_LOG_LEVEL" help:"debug, info, warn or error; info tells each request in a line."`
+	LogFormat   string `default:"json" enum:"json,text" env:"GALEN_LOG_FORMAT" help:"json or text."`
+
+	PublicURL    string        `name:"public-url" env:"GALEN_PUBLIC_URL" help:"How clients reach this server, when a proxy or a name stands before it; made of --addr when empty."`
+	TLSCert      string        `name:"tls-cert" env:"GALEN_TLS_CERT" type:"path" help:"Certificate chain (PEM) to serve TLS with; read again when it changes."`
+	TLSKey       string        `name:"tls-key" env:"GALEN_TLS_KEY" type:"path" help:"Its private key (PEM)."`
+	AdminAddr    string        `name:"admin-addr" env:"GALEN_ADMIN_ADDR" help:"Address of a second listener for /livez, /readyz and /metrics alone, for the operator's network."`
+	MetricsToken string        `name:"metrics-token" env:"GALEN_METRICS_TOKEN" help:"Bearer token that /metrics of the endpoint asks for. Prefer the environment to the command line."`
+	OTLP         string        `name:"otlp" env:"GALEN_OTLP" help:"URL of an OpenTelemetry collector (OTLP over HTTP) that traces go to, such as http://127.0.0.1:4318; none when empty."`
+	MinFree      int64         `name:"min-free-bytes" default:"268435456" env:"GALEN_MIN_FREE_BYTES" help:"The server is not ready when the data folder's disk has less free."`
+	DrainDelay   time.Duration `name:"drain-delay" default:"0s" env:"GALEN_DRAIN_DELAY" help:"How long to go on taking requests after SIGTERM while /readyz says no, so that load balancers turn away first."`
+	DrainTimeout time.Duration `name:"drain-timeout" default:"20s" env:"GALEN_DRAIN_TIMEOUT" help:"How long requests in progress may take to end after that."`
 }
 
 // check completes what Config cannot say by itself and refuses what cannot work.
@@ -48,6 +60,12 @@ func (c *Config) check(known []string) error {
 	if err := c.checkBlobs(); err != nil {
 		return err
 	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return fmt.Errorf("--tls-cert and --tls-key belong together: give both or neither")
+	}
+	if c.DrainTimeout <= 0 {
+		c.DrainTimeout = 20 * time.Second
+	}
 	for _, s := range c.Services {
 		found := false
 		for _, k := range known {
@@ -58,6 +76,17 @@ func (c *Config) check(known []string) error {
 		}
 	}
 	return os.MkdirAll(c.DataDir, 0o700)
+}
+
+// base is the URL that clients are told.
+func (c *Config) base() string {
+	switch {
+	case c.PublicURL != "":
+		return strings.TrimSuffix(c.PublicURL, "/")
+	case c.TLSCert != "":
+		return "https://" + c.Addr
+	}
+	return "http://" + c.Addr
 }
 
 // wants reports whether a service shall run.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/galen-health/galen/app/edge"
@@ -40,6 +41,7 @@ type engines struct {
 	ticks      []func(context.Context) error // periodic work of services
 	runs       []func(context.Context) error // work of services that goes on until its context ends
 	closers    []func() error                // in the order of opening
+	ended      atomic.Pointer[error]         // of background work that must go on and does not
 }
 
 // openEngines opens everything below the services. Its own failures leave nothing open.
@@ -114,6 +116,7 @@ func (e *engines) start(ctx context.Context, group *sync.WaitGroup) {
 	run(func() {
 		if err := e.events.Run(ctx); err != nil && ctx.Err() == nil {
 			e.log.Error("event delivery ended", "error", err)
+			e.ended.Store(&err)
 		}
 	})
 	run(func() { e.tick(ctx) })
@@ -121,6 +124,7 @@ func (e *engines) start(ctx context.Context, group *sync.WaitGroup) {
 		run(func() {
 			if err := fn(ctx); err != nil && ctx.Err() == nil {
 				e.log.Error("a service's background work ended", "error", err)
+				e.ended.Store(&err)
 			}
 		})
 	}
@@ -142,12 +146,6 @@ func (e *engines) tick(ctx context.Context) {
 			}
 		}
 	}
-}
-
-// healthy says whether the stores can serve.
-func (e *engines) healthy(ctx context.Context) error {
-	_, err := e.records.Spaces(ctx)
-	return err
 }
 
 // close closes in reverse order.

@@ -65,5 +65,5 @@ func openLinker(cfg *Config, e *engines, local *edge.Local) error {
 		return err
 	}
 	h := &client.HTTP{Base: "http://galen.internal", Region: cfg.Region, Credentials: c, Client: &http.Client{Transport: edge.Transport{Local: local}}}
-	return linker.New(h, "http://"+cfg.Addr, cfg.Account, cfg.Region, e.log).Subscribe(e.events)
+	return linker.New(h, cfg.base(), cfg.Account, cfg.Region, e.log).Subscribe(e.events)
 }

@@ -39,19 +39,15 @@ func (c *demoCmd) Run() error {
 	fmt.Printf("   %d files: FHIR histories, CT and CR phantoms, reads and variants, visit conversations\n\n", n)
 
 	cfg := app.Config{DataDir: filepath.Join(c.Dir, "data"), Addr: c.Addr, Account: "000000000000", Region: "us-east-1"}
-	a, err := app.New(ctx, cfg, version, newLogger("warn"))
+	a, err := app.New(ctx, cfg, version, newLogger("warn", "text"))
 	if err != nil {
 		return err
-	}
-	addr, err := a.Listen()
-	if err != nil {
-		return joinClose(err, a)
 	}
 	serving, end := context.WithCancel(ctx)
 	defer end()
 	served := make(chan error, 1)
 	go func() { served <- a.Serve(serving) }()
-	h := &client.HTTP{Base: "http://" + addr, Region: cfg.Region, Credentials: sigv4.Credentials{AccessKeyID: a.Root.AccessKeyID, SecretAccessKey: a.Root.SecretAccessKey}}
+	h := &client.HTTP{Base: a.URL(), Region: cfg.Region, Credentials: sigv4.Credentials{AccessKeyID: a.Root.AccessKeyID, SecretAccessKey: a.Root.SecretAccessKey}}
 	fmt.Printf("2. Galen serves %s; every file goes to the service that owns it\n", h.Base)
 	report, err := takeIn(ctx, h, files, "demo", "", 4)
 	if err == nil {

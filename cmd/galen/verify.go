@@ -21,7 +21,7 @@ type verifyCmd struct {
 func (c *verifyCmd) Run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	v, err := app.Verify(ctx, app.Config{DataDir: c.DataDir, Blobs: c.Blobs, Addr: "127.0.0.1:8484", Account: c.Account, Region: c.Region}, version, newLogger("error"), func(line string) { fmt.Println(line) })
+	v, err := app.Verify(ctx, app.Config{DataDir: c.DataDir, Blobs: c.Blobs, Addr: "127.0.0.1:8484", Account: c.Account, Region: c.Region}, version, newLogger("error", "text"), func(line string) { fmt.Println(line) })
 	if err != nil {
 		return err
 	}
