@@ -81,6 +81,12 @@ func split(path string) []string {
 	return strings.Split(path, "/")
 }
 
+// names reports whether a target's prefix is that of a contract: whole, or its last part, as SDKs made from Smithy models write the shape's name only
+// (CloudTrail_20131101 for com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101).
+func names(contract, prefix string) bool {
+	return prefix != "" && (contract == prefix || strings.HasSuffix(contract, "."+prefix) && !strings.Contains(prefix, "."))
+}
+
 // Match is a found operation.
 type Match struct {
 	Op       *aws.Operation
@@ -97,7 +103,7 @@ func (t *Table) Find(r *http.Request, signing string, form url.Values, bucket st
 		prefix, name := cutLast(target)
 		for _, list := range t.bySigning {
 			for _, c := range list {
-				if c.TargetPrefix == prefix && prefix != "" && (signing == "" || c.Signing == signing) {
+				if names(c.TargetPrefix, prefix) && (signing == "" || c.Signing == signing) {
 					if op := c.Operations[name]; op != nil {
 						return &Match{Op: op, Protocol: jsonOf(c)}, c, jsonOf(c), nil
 					}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/galen-health/galen/aws"
+	"github.com/galen-health/galen/aws/cloudtrail"
 	"github.com/galen-health/galen/aws/comprehendmedical"
 	"github.com/galen-health/galen/aws/connecthealth"
 	"github.com/galen-health/galen/aws/healthlake"
@@ -24,7 +25,7 @@ import (
 )
 
 func table() *Table {
-	return New(comprehendmedical.Contract, connecthealth.Contract, healthlake.Contract, iam.Contract, kms.Contract, medicalimaging.Contract, omics.Contract, s3.Contract, sts.Contract,
+	return New(cloudtrail.Contract, comprehendmedical.Contract, connecthealth.Contract, healthlake.Contract, iam.Contract, kms.Contract, medicalimaging.Contract, omics.Contract, s3.Contract, sts.Contract,
 		transcribe.Contract, transcribestreaming.Contract)
 }
 
@@ -50,6 +51,9 @@ func TestFind(t *testing.T) {
 		{signing: "healthlake", method: "POST", target: "/", header: map[string]string{"X-Amz-Target": "HealthLake.CreateFHIRDatastore"}, want: "healthlake CreateFHIRDatastore json1.0"},
 		{signing: "kms", method: "POST", target: "/", header: map[string]string{"X-Amz-Target": "TrentService.Encrypt"}, want: "kms Encrypt json1.1"},
 		{signing: "transcribe", method: "POST", target: "/", header: map[string]string{"X-Amz-Target": "Transcribe.StartMedicalScribeJob"}, want: "transcribe StartMedicalScribeJob json1.1"},
+		{signing: "cloudtrail", method: "POST", target: "/", header: map[string]string{"X-Amz-Target": "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.LookupEvents"}, want: "cloudtrail LookupEvents json1.1"},
+		{signing: "cloudtrail", method: "POST", target: "/", header: map[string]string{"X-Amz-Target": "CloudTrail_20131101.LookupEvents"}, want: "cloudtrail LookupEvents json1.1"}, // the SDK for Go
+		{signing: "cloudtrail", method: "POST", target: "/", header: map[string]string{"X-Amz-Target": "20131101.LookupEvents"}, want: "UnknownOperationException"},
 		{signing: "transcribe", method: "POST", target: "/medical-scribe-stream", want: "transcribestreaming StartMedicalScribeStream rest-json"},
 		{signing: "transcribe", method: "GET", target: "/medical-scribe-stream/x", want: "transcribestreaming GetMedicalScribeStream rest-json", labels: map[string]string{"SessionId": "x"}},
 		{signing: "health-agent", method: "POST", target: "/medical-scribe-stream/", want: "connecthealth StartMedicalScribeListeningSession rest-json"},
