@@ -37,4 +37,13 @@ if [ "$purpose" = test ]; then
     mkdir -p .cache/js && cp test/clients/js/package.json .cache/js/
     (cd .cache/js && npm install --silent --no-audit --no-fund --no-package-lock)
   fi
+  # A foreign S3 for the blob store's tests, which skip without it.
+  versity=v1.8.0
+  if [ ! -x .cache/bin/versitygw ] || [ "$(cat .cache/bin/versitygw.version 2>/dev/null)" != $versity ]; then
+    if GOBIN="$PWD/.cache/bin" timeout 600 go install github.com/versity/versitygw/cmd/versitygw@$versity; then
+      echo $versity >.cache/bin/versitygw.version
+    else
+      echo "versitygw $versity could not be installed: the tests of blobs on it skip" >&2
+    fi
+  fi
 fi
