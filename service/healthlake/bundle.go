@@ -1,8 +1,11 @@
 package healthlake
 
 import (
+	"cmp"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -71,22 +74,25 @@ func (q *request) bundle() error {
 // mayAll asks whether the caller may do what the entries do: a Bundle is no way around the policy.
 func (q *request) mayAll(ops []*operation) error {
 	actions := map[string]string{"POST": "CreateResource", "PUT": "UpdateResource", "DELETE": "DeleteResource", "GET": "ReadResource"}
-	need := map[string]bool{}
+	type need struct{ action, typ string }
+	needs := map[need]bool{}
 	for _, op := range ops {
 		switch {
 		case op.method == "GET" && (strings.Contains(op.url, "?") || !strings.Contains(op.url, "/")):
-			need["SearchWithGet"] = true
+			needs[need{"SearchWithGet", anyType}] = true // a search in an entry is not looked into: it may include other types
+		case op.method == "GET":
+			typ, _, _ := strings.Cut(strings.TrimPrefix(op.url, "/"), "/")
+			needs[need{actions[op.method], typ}] = true
 		case op.method != "":
-			need[actions[op.method]] = true
+			needs[need{actions[op.method], op.typ}] = true
 		}
 	}
-	names := make([]string, 0, len(need))
-	for a := range need {
-		names = append(names, a)
-	}
-	sort.Strings(names)
-	for _, a := range names {
-		if err := q.cfg.Authorizer.Check(q.r.Context(), authz.Request{Action: "healthlake:" + a, Resource: q.arn(q.store.ID)}); err != nil {
+	list := slices.SortedFunc(maps.Keys(needs), func(a, b need) int { return cmp.Or(cmp.Compare(a.action, b.action), cmp.Compare(a.typ, b.typ)) })
+	tags := q.tagsOf(q.r.Context(), q.arn(q.store.ID))
+	for _, n := range list {
+		keys := map[string]string{typeKey: cmp.Or(n.typ, anyType)}
+		maps.Copy(keys, tags)
+		if err := q.cfg.Authorizer.Check(q.r.Context(), authz.Request{Action: "healthlake:" + n.action, Resource: q.arn(q.store.ID), Context: keys}); err != nil {
 			return err
 		}
 	}

@@ -69,6 +69,7 @@ func (s *Service) Routes() []httproute.Route {
 				Service: "medical-imaging", Method: in.method, Pattern: root + in.path, Name: in.name, Action: "medical-imaging:" + in.name,
 				ReadOnly: in.readOnly, MaxBody: in.maxBody,
 				Resource: func(r *http.Request) string { return s.arn(r.PathValue("datastoreId")) },
+				Context:  s.keys,
 				Handle:   func(w http.ResponseWriter, r *http.Request) error { return s.serve(in, w, r) },
 				Fail:     fail,
 			})
