@@ -66,7 +66,7 @@ func slice[T any](s *Service, of string, all []T, name func(T) string, token str
 	to := min(from+max(n, 1), len(all))
 	next := ""
 	if to < len(all) {
-		next = s.token(of, name(all[to-1]))
+		next = s.pages.Token(of, name(all[to-1]))
 	}
 	return all[from:to], next, nil
 }

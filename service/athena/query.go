@@ -211,7 +211,7 @@ func (s *Service) ListQueryExecutions(ctx context.Context, in *api.ListQueryExec
 	if err != nil {
 		return nil, err
 	}
-	out := &api.ListQueryExecutionsOutput{QueryExecutionIds: []string{}, NextToken: s.token("ListQueryExecutions", string(page.Next))}
+	out := &api.ListQueryExecutionsOutput{QueryExecutionIds: []string{}, NextToken: s.pages.Token("ListQueryExecutions", string(page.Next))}
 	for i := range page.Hits {
 		out.QueryExecutionIds = append(out.QueryExecutionIds, page.Hits[i].ID)
 	}

@@ -193,7 +193,7 @@ func (s *Service) GetQueryResults(ctx context.Context, in *api.GetQueryResultsIn
 		}
 	}
 	if to < q.Rows {
-		out.NextToken = s.token(of, strconv.FormatInt(to, 10))
+		out.NextToken = s.pages.Token(of, strconv.FormatInt(to, 10))
 	}
 	return out, nil
 }

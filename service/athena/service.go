@@ -2,10 +2,6 @@ package athena
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"strings"
 
 	api "github.com/galen-health/galen/aws/athena"
@@ -15,6 +11,7 @@ import (
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/job"
 	"github.com/galen-health/galen/platform/key"
+	"github.com/galen-health/galen/platform/page"
 	"github.com/galen-health/galen/platform/record"
 	"github.com/galen-health/galen/platform/sql"
 )
@@ -37,12 +34,12 @@ type Service struct {
 	api.Unimplemented
 	cfg     Config
 	records record.Store
-	secret  []byte // authenticates page tokens
+	pages   page.Tokens
 }
 
 const control record.Space = "athena"
 
-var secrets = record.Kind[struct{ Key []byte }]{Name: "athena.secret"}
+var secrets = page.Kind("athena.secret")
 
 // keyRef is what results are encrypted under.
 var keyRef = key.Ref{Context: map[string]string{"service": "athena"}}
@@ -56,19 +53,8 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	if err := s.records.CreateSpace(ctx, control, keyRef); err != nil {
 		return nil, err
 	}
-	_, err := s.records.Update(ctx, control, []string{"secret"}, func(tx record.Tx) error {
-		v, _, err := secrets.Get(tx, "pages")
-		if errs.Is(err, errs.NotFound) {
-			v = &struct{ Key []byte }{make([]byte, 32)}
-			_, _ = rand.Read(v.Key) // never fails (crypto/rand)
-			err = secrets.Create(tx, "pages", v)
-		}
-		if err == nil {
-			s.secret = v.Key
-		}
-		return err
-	})
-	if err != nil {
+	var err error
+	if s.pages, err = page.Open(ctx, s.records, control, secrets); err != nil {
 		return nil, err
 	}
 	cfg.Jobs.Register(job.Kind{Name: queries.Name, Concurrency: 2, MaxAttempts: 3, Run: s.run, Failed: s.failed, Cancelled: s.cancelled})
@@ -95,29 +81,13 @@ func catalog(name string) error {
 	return nil
 }
 
-// token authenticates a cursor together with what it is a page of; "" for an empty cursor.
-func (s *Service) token(of, cursor string) string {
-	if cursor == "" {
-		return ""
-	}
-	return base64.RawURLEncoding.EncodeToString(append(s.mac(of, cursor), cursor...))
-}
-
-func (s *Service) mac(of, cursor string) []byte {
-	h := hmac.New(sha256.New, s.secret)
-	h.Write([]byte(of + "\x00" + cursor))
-	return h.Sum(nil)[:12]
-}
-
+// cursor reads a page token; Athena has one name for what is wrong with a request.
 func (s *Service) cursor(of, token string) (string, error) {
-	if token == "" {
-		return "", nil
-	}
-	b, err := base64.RawURLEncoding.DecodeString(token)
-	if err != nil || len(b) < 12 || !hmac.Equal(b[:12], s.mac(of, string(b[12:]))) {
+	c, err := s.pages.Cursor(of, token)
+	if err != nil {
 		return "", errs.Named(errs.Invalid, "InvalidRequestException", "NextToken is not one that this request was answered with")
 	}
-	return string(b[12:]), nil
+	return c, nil
 }
 
 // Authorize tells the edge which permission an operation needs: its own action on the workgroup or the catalog.

@@ -78,7 +78,7 @@ func (q *request) everything() error {
 		}
 	}
 	of := q.store.ID + q.link(params, "")[len(q.base):]
-	cursor, err := q.pages.cursor(of, params.Get("page"))
+	cursor, err := q.pages.Cursor(of, params.Get("page"))
 	if err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func (q *request) everything() error {
 		}
 	}
 	links := []fhir.Link{{Relation: "self", URL: q.link(params, "")}}
-	if token := q.pages.token(of, next); token != "" {
+	if token := q.pages.Token(of, next); token != "" {
 		links = append(links, fhir.Link{Relation: "next", URL: q.link(params, token)})
 	}
 	query := &fhir.Query{}

@@ -11,6 +11,7 @@ import (
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/job"
 	"github.com/galen-health/galen/platform/record"
+	"github.com/galen-health/galen/platform/s3files"
 	"github.com/galen-health/galen/standard/fhir"
 )
 
@@ -53,7 +54,7 @@ func (s *Service) StartFHIRExportJob(ctx context.Context, in *api.StartFHIRExpor
 	if out == nil {
 		return nil, errs.New(errs.Invalid, "OutputDataConfig.S3Configuration is required")
 	}
-	if _, _, err := parseURI(out.S3Uri); err != nil {
+	if _, _, err := s3files.Parse(out.S3Uri); err != nil {
 		return nil, err
 	}
 	if err := s.cfg.Roles.Pass(ctx, in.DataAccessRoleArn, servicePrincipal); err != nil {
@@ -191,11 +192,11 @@ func (s *Service) runExport(ctx context.Context, r job.Run) error {
 		return err
 	}
 	defer v.Close()
-	bucket, prefix, err := parseURI(j.Output)
+	bucket, prefix, err := s3files.Parse(j.Output)
 	if err != nil {
 		return err
 	}
-	folder := "s3://" + bucket + "/" + join(prefix, j.report().folder)
+	folder := "s3://" + bucket + "/" + s3files.Join(prefix, j.report().folder)
 	types := fhir.ResourceTypes()
 	for st.Type < len(types) {
 		typ := types[st.Type]

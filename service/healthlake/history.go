@@ -60,7 +60,7 @@ func (q *request) history() error {
 	}
 	path := strings.TrimSuffix(q.r.URL.Path, "/")
 	of := path + "?_since=" + params.Get("_since")
-	cursor, err := q.pages.cursor(of, params.Get("page"))
+	cursor, err := q.pages.Cursor(of, params.Get("page"))
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func (q *request) history() error {
 		return errs.New(errs.NotFound, "there is no %s with this id", q.typ)
 	}
 	links := []fhir.Link{{Relation: "self", URL: q.link(params, "")}}
-	if token := q.pages.token(of, next); token != "" {
+	if token := q.pages.Token(of, next); token != "" {
 		links = append(links, fhir.Link{Relation: "next", URL: q.link(params, token)})
 	}
 	q.w.Header().Set("Content-Type", fhirJSON)

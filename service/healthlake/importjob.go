@@ -10,6 +10,7 @@ import (
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/job"
 	"github.com/galen-health/galen/platform/record"
+	"github.com/galen-health/galen/platform/s3files"
 )
 
 // importJob is an import of NDJSON files from S3 into a data store. Contract: HealthLake 2017-07-01, the …FHIRImportJob operations.
@@ -73,7 +74,7 @@ func (s *Service) StartFHIRImportJob(ctx context.Context, in *api.StartFHIRImpor
 		return nil, errs.New(errs.Invalid, "InputFormat: only FHIR (NDJSON, a resource a line) is offered here")
 	}
 	for _, uri := range []string{in.InputDataConfig.S3Uri, out.S3Uri} {
-		if _, _, err := parseURI(uri); err != nil {
+		if _, _, err := s3files.Parse(uri); err != nil {
 			return nil, err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/job"
 	"github.com/galen-health/galen/platform/record"
+	"github.com/galen-health/galen/platform/s3files"
 	"github.com/galen-health/galen/standard/fhir"
 )
 
@@ -29,7 +30,7 @@ const (
 
 // importState is the checkpoint.
 type importState struct {
-	Files   []inputFile
+	Files   []s3files.File
 	File    int   // the one to go on with
 	Offset  int64 // in it
 	Line    int64 // lines before Offset
@@ -81,17 +82,19 @@ func (s *Service) runImport(ctx context.Context, r job.Run) error {
 	if found, err := r.Checkpoint(&st); err != nil {
 		return err
 	} else if !found {
-		if st.Files, err = s.inputFiles(asRole, j.Input); err != nil {
+		if st.Files, err = s3files.List(asRole, s.cfg.S3, j.Input, most); err != nil {
 			return err
 		}
 		st.Done.Started = time.Now()
 		st.Done.Files = int64(len(st.Files))
 	}
-	bucket, _, err := parseURI(j.Input)
+	bucket, _, err := s3files.Parse(j.Input)
 	if err != nil {
 		return err
 	}
-	src := &lineSource{open: func(f inputFile, offset int64) (io.ReadCloser, error) { return s.open(asRole, bucket, f, offset) }, st: &st}
+	src := &lineSource{open: func(f s3files.File, offset int64) (io.ReadCloser, error) {
+		return s3files.Open(asRole, s.cfg.S3, bucket, f, offset)
+	}, st: &st}
 	defer src.close()
 	for !src.done() {
 		if err := s.importSegment(ctx, asRole, j, src); err != nil {

@@ -8,12 +8,13 @@ import (
 	"strings"
 
 	"github.com/galen-health/galen/platform/errs"
+	"github.com/galen-health/galen/platform/s3files"
 	"github.com/galen-health/galen/standard/fhir"
 )
 
 // lineSource deals the lines of all files in chunks, and moves the state on when they are settled.
 type lineSource struct {
-	open func(inputFile, int64) (io.ReadCloser, error)
+	open func(s3files.File, int64) (io.ReadCloser, error)
 	st   *importState
 	bad  map[int]bool // files with errors in lines that are not settled yet
 

@@ -39,7 +39,7 @@ func list[T any](ctx context.Context, s *Service, kind record.Kind[T], where rec
 		return "", errs.Wrap(errs.Internal, err, "the filter cannot be remembered")
 	}
 	of := op + string(b)
-	after, err := s.pages.cursor(of, token)
+	after, err := s.pages.Cursor(of, token)
 	if err != nil {
 		return "", err
 	}
@@ -66,5 +66,5 @@ func list[T any](ctx context.Context, s *Service, kind record.Kind[T], where rec
 		}
 		add(item)
 	}
-	return s.pages.token(of, string(page.Next)), nil
+	return s.pages.Token(of, string(page.Next)), nil
 }

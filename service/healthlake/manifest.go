@@ -9,11 +9,12 @@ import (
 	"strings"
 
 	"github.com/galen-health/galen/platform/errs"
+	"github.com/galen-health/galen/platform/s3files"
 )
 
 // reportName names the report of a file's part in a segment after the file, relative to the input prefix.
 func reportName(input, key string, segment int) string {
-	_, prefix, _ := parseURI(input)
+	_, prefix, _ := s3files.Parse(input)
 	rel := strings.TrimPrefix(key, prefix)
 	if rel == "" || !strings.HasSuffix(prefix, "/") && prefix != "" {
 		rel = path.Base(key)
@@ -37,11 +38,11 @@ func (s *Service) manifest(ctx context.Context, j *importJob, p *progress) error
 	type uri struct {
 		URI string `json:"s3Uri"`
 	}
-	bucket, prefix, err := parseURI(j.Output)
+	bucket, prefix, err := s3files.Parse(j.Output)
 	if err != nil {
 		return err
 	}
-	folder := "s3://" + bucket + "/" + join(prefix, j.report().folder)
+	folder := "s3://" + bucket + "/" + s3files.Join(prefix, j.report().folder)
 	b, err := json.MarshalIndent(struct {
 		Input  uri `json:"inputDataConfig"`
 		Output struct {

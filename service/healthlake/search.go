@@ -62,7 +62,7 @@ func (q *request) searchIn(part record.Expr) error {
 	}
 	of := q.link(params, "")
 	of = of[len(q.base):]
-	cursor, err := q.pages.cursor(q.store.ID+of, query.Page)
+	cursor, err := q.pages.Cursor(q.store.ID+of, query.Page)
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (q *request) searchIn(part record.Expr) error {
 		return err
 	}
 	links := []fhir.Link{{Relation: "self", URL: q.base + of}}
-	if token := q.pages.token(q.store.ID+of, string(page.Next)); token != "" {
+	if token := q.pages.Token(q.store.ID+of, string(page.Next)); token != "" {
 		links = append(links, fhir.Link{Relation: "next", URL: q.link(params, token)})
 	}
 	extra, err := q.included(v, query, page.Hits)

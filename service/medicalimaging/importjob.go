@@ -9,6 +9,7 @@ import (
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/job"
 	"github.com/galen-health/galen/platform/record"
+	"github.com/galen-health/galen/platform/s3files"
 )
 
 // importJob is an import of DICOM files from S3. Contract: HealthImaging 2023-07-19, the …DICOMImportJob operations.
@@ -47,7 +48,7 @@ func (s *Service) StartDICOMImportJob(ctx context.Context, in *api.StartDICOMImp
 		return nil, errs.New(errs.Invalid, "importConfiguration: metadata from separate JSON files is not offered here; put it into the DICOM files")
 	}
 	for _, uri := range []string{in.InputS3Uri, in.OutputS3Uri} {
-		if _, _, err := parseURI(uri); err != nil {
+		if _, _, err := s3files.Parse(uri); err != nil {
 			return nil, err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/job"
 	"github.com/galen-health/galen/platform/record"
+	"github.com/galen-health/galen/platform/s3files"
 )
 
 // An import goes in rounds: some files are prepared at once, placed in one batch for each of their studies, and then the checkpoint says what
@@ -22,7 +23,7 @@ const (
 
 // importState is the checkpoint.
 type importState struct {
-	Files   []inputFile
+	Files   []s3files.File
 	Next    int
 	Results []fileResult
 	Sets    map[string]*setResult
@@ -64,7 +65,7 @@ func (s *Service) runImport(ctx context.Context, r job.Run) error {
 	if found, err := r.Checkpoint(&st); err != nil {
 		return err
 	} else if !found {
-		if st.Files, err = s.inputFiles(asRole, j.Input); err != nil {
+		if st.Files, err = s3files.List(asRole, s.cfg.S3, j.Input, most); err != nil {
 			return err
 		}
 	}
@@ -92,7 +93,7 @@ func (s *Service) runImport(ctx context.Context, r job.Run) error {
 
 // importRound imports the next files.
 func (s *Service) importRound(ctx, asRole context.Context, d *datastore, j *importJob, st *importState) error {
-	bucket, _, err := parseURI(j.Input)
+	bucket, _, err := s3files.Parse(j.Input)
 	if err != nil {
 		return err
 	}
@@ -157,11 +158,11 @@ func (s *Service) importRound(ctx, asRole context.Context, d *datastore, j *impo
 }
 
 // fetch reads a file from S3 and prepares it.
-func (s *Service) fetch(ctx, asRole context.Context, d *datastore, bucket string, f inputFile) (*prepared, error) {
+func (s *Service) fetch(ctx, asRole context.Context, d *datastore, bucket string, f s3files.File) (*prepared, error) {
 	if f.Size > maxObject {
 		return nil, errs.New(errs.Invalid, "the file has %d bytes, the most is %d", f.Size, int64(maxObject))
 	}
-	body, err := s.open(asRole, bucket, f)
+	body, err := s3files.Open(asRole, s.cfg.S3, bucket, f, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ func list[T any](ctx context.Context, s *Service, kind record.Kind[T], where rec
 	if err != nil {
 		return "", err
 	}
-	after, err := s.pages.cursor(of, token)
+	after, err := s.pages.Cursor(of, token)
 	if err != nil {
 		return "", err
 	}
@@ -55,7 +55,7 @@ func list[T any](ctx context.Context, s *Service, kind record.Kind[T], where rec
 			}
 			add(item)
 		}
-		next = s.pages.token(of, string(page.Next))
+		next = s.pages.Token(of, string(page.Next))
 		return nil
 	})
 	return next, err

@@ -5,92 +5,20 @@ import (
 	"context"
 	"crypto/sha256"
 	"io"
-	"strings"
 
 	"github.com/galen-health/galen/aws"
 	"github.com/galen-health/galen/aws/s3"
 	"github.com/galen-health/galen/platform/blob"
 	"github.com/galen-health/galen/platform/errs"
+	"github.com/galen-health/galen/platform/s3files"
 )
 
-// parseURI splits s3://bucket/key.
-func parseURI(uri string) (bucket, key string, err error) {
-	rest, ok := strings.CutPrefix(uri, "s3://")
-	if !ok || rest == "" || rest[0] == '/' {
-		return "", "", errs.New(errs.Invalid, "an S3 URI is s3://bucket/key")
-	}
-	bucket, key, _ = strings.Cut(rest, "/")
-	return bucket, key, nil
-}
-
-// Quotas of an import job, as HealthImaging's.
-const (
-	maxFiles = 5_000
-	maxBytes = 10 << 30
-)
-
-// inputFile is one object of an import.
-type inputFile struct {
-	Key  string
-	Size int64
-	ETag string
-}
-
-// inputFiles lists the objects of a URI: the one that it names, or all below it as a prefix. Folder markers are not files.
-func (s *Service) inputFiles(ctx context.Context, uri string) ([]inputFile, error) {
-	bucket, prefix, err := parseURI(uri)
-	if err != nil {
-		return nil, err
-	}
-	var out []inputFile
-	total := int64(0)
-	in := &s3.ListObjectsV2Input{Bucket: bucket, Prefix: prefix}
-	for {
-		page, err := s.cfg.S3.ListObjectsV2(ctx, in)
-		if err != nil {
-			return nil, err
-		}
-		for _, o := range page.Contents {
-			if strings.HasSuffix(o.Key, "/") {
-				continue
-			}
-			f := inputFile{o.Key, aws.Val(o.Size), o.ETag}
-			if o.Key == prefix {
-				return []inputFile{f}, nil
-			}
-			if out = append(out, f); len(out) > maxFiles {
-				return nil, errs.New(errs.Invalid, "the input has more than %d files", maxFiles)
-			}
-			if total += f.Size; total > maxBytes {
-				return nil, errs.New(errs.Invalid, "the input has more than %d bytes", int64(maxBytes))
-			}
-		}
-		if !aws.Val(page.IsTruncated) || page.NextContinuationToken == "" {
-			break
-		}
-		in.ContinuationToken = page.NextContinuationToken
-	}
-	if len(out) == 0 {
-		return nil, errs.New(errs.Invalid, "the input S3 URI names no files")
-	}
-	return out, nil
-}
-
-// open reads an object, and fails if it is not the one that was listed.
-func (s *Service) open(ctx context.Context, bucket string, f inputFile) (io.ReadCloser, error) {
-	out, err := s.cfg.S3.GetObject(ctx, &s3.GetObjectInput{Bucket: bucket, Key: f.Key, IfMatch: f.ETag})
-	if errs.Is(err, errs.Precondition) {
-		return nil, errs.New(errs.Conflict, "an input file changed while it was imported")
-	}
-	if err != nil {
-		return nil, err
-	}
-	return out.Body, nil
-}
+// most bounds an import job, as HealthImaging's quotas.
+var most = s3files.Most{Files: 5_000, Bytes: 10 << 30}
 
 // write puts one object of a job's report.
 func (s *Service) write(ctx context.Context, uri, contentType string, body []byte) error {
-	bucket, key, err := parseURI(uri)
+	bucket, key, err := s3files.Parse(uri)
 	if err != nil {
 		return err
 	}

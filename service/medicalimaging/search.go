@@ -37,7 +37,7 @@ func (s *Service) SearchImageSets(ctx context.Context, in *api.SearchImageSetsIn
 	if err != nil {
 		return nil, err
 	}
-	after, err := s.pages.cursor(of, in.NextToken)
+	after, err := s.pages.Cursor(of, in.NextToken)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func (s *Service) SearchImageSets(ctx context.Context, in *api.SearchImageSetsIn
 			}
 			out.ImageSetsMetadataSummaries = append(out.ImageSetsMetadataSummaries, sum)
 		}
-		out.NextToken = s.pages.token(of, string(page.Next))
+		out.NextToken = s.pages.Token(of, string(page.Next))
 		return nil
 	})
 	return out, err

@@ -15,6 +15,7 @@ import (
 	"github.com/galen-health/galen/platform/event"
 	"github.com/galen-health/galen/platform/job"
 	"github.com/galen-health/galen/platform/key"
+	"github.com/galen-health/galen/platform/page"
 	"github.com/galen-health/galen/platform/record"
 )
 
@@ -37,7 +38,7 @@ type Service struct {
 	cfg     Config
 	records record.Store
 	blobs   blob.Store
-	pages   pager
+	pages   page.Tokens
 	codecs  chan struct{} // a place for each frame being encoded or decoded
 }
 
@@ -48,7 +49,7 @@ const servicePrincipal = "medical-imaging.amazonaws.com"
 const control record.Space = "medical-imaging"
 
 // secrets hold the key that authenticates page tokens over restarts.
-var secrets = record.Kind[struct{ Key []byte }]{Name: "imaging.secret"}
+var secrets = page.Kind("imaging.secret")
 
 // New declares the record kinds, registers the jobs and opens the service's space. Call it before the job engine runs.
 func New(ctx context.Context, cfg Config) (*Service, error) {
@@ -59,28 +60,13 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	if err := s.records.CreateSpace(ctx, control, key.Ref{Context: map[string]string{"service": "medical-imaging"}}); err != nil {
 		return nil, err
 	}
-	if err := s.loadSecret(ctx); err != nil {
+	var err error
+	if s.pages, err = page.Open(ctx, s.records, control, secrets); err != nil {
 		return nil, err
 	}
 	s.registerStoreJobs()
 	s.registerImport()
 	return s, nil
-}
-
-func (s *Service) loadSecret(ctx context.Context) error {
-	_, err := s.records.Update(ctx, control, []string{"secret"}, func(tx record.Tx) error {
-		v, _, err := secrets.Get(tx, "pages")
-		if errs.Is(err, errs.NotFound) {
-			v = &struct{ Key []byte }{make([]byte, 32)}
-			_, _ = rand.Read(v.Key) // never fails (crypto/rand)
-			err = secrets.Create(tx, "pages", v)
-		}
-		if err == nil {
-			s.pages.key = v.Key
-		}
-		return err
-	})
-	return err
 }
 
 // onceToken keeps the client tokens of one operation apart from those of another; "" stays "".

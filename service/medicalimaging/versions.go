@@ -49,7 +49,7 @@ func (s *Service) ListImageSetVersions(ctx context.Context, in *api.ListImageSet
 	if err != nil {
 		return nil, err
 	}
-	cursor, err := s.pages.cursor(of, in.NextToken)
+	cursor, err := s.pages.Cursor(of, in.NextToken)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (s *Service) ListImageSetVersions(ctx context.Context, in *api.ListImageSet
 		}
 		for n := from; n > 0; n-- {
 			if len(out.ImageSetPropertiesList) == limit {
-				out.NextToken = s.pages.token(of, strconv.FormatInt(n, 10))
+				out.NextToken = s.pages.Token(of, strconv.FormatInt(n, 10))
 				return nil
 			}
 			ver, err := v.GetVersion(imageSets.Name, in.ImageSetId, n)

@@ -13,6 +13,7 @@ import (
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/job"
 	"github.com/galen-health/galen/platform/record"
+	"github.com/galen-health/galen/platform/s3files"
 )
 
 // export writes the files of read sets to S3, each read set in a folder of its own below the destination. Contract: the …ReadSetExportJob operations.
@@ -41,7 +42,7 @@ func (s *Service) StartReadSetExportJob(ctx context.Context, in *api.StartReadSe
 	if err := s.mayRead(ctx, st.SSE); err != nil {
 		return nil, err
 	}
-	if _, _, err := parseURI(in.Destination); err != nil {
+	if _, _, err := s3files.Parse(in.Destination); err != nil {
 		return nil, err
 	}
 	j := &export{task: task{Store: in.SequenceStoreId, Role: in.RoleArn}, Destination: in.Destination}
@@ -129,7 +130,7 @@ func (s *Service) exportOne(ctx, asRole context.Context, j *export, id string) e
 	if r.Status != api.ReadSetStatusActive {
 		return errs.New(errs.Conflict, "the read set is %s: only an ACTIVE one can be exported", r.Status)
 	}
-	bucket, prefix, err := parseURI(j.Destination)
+	bucket, prefix, err := s3files.Parse(j.Destination)
 	if err != nil {
 		return err
 	}

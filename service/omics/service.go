@@ -15,6 +15,7 @@ import (
 	"github.com/galen-health/galen/platform/event"
 	"github.com/galen-health/galen/platform/job"
 	"github.com/galen-health/galen/platform/key"
+	"github.com/galen-health/galen/platform/page"
 	"github.com/galen-health/galen/platform/record"
 )
 
@@ -36,7 +37,7 @@ type Service struct {
 	api.Unimplemented
 	cfg     Config
 	records record.Store
-	pages   pager
+	pages   page.Tokens
 }
 
 // servicePrincipal is who the service is to roles and keys.
@@ -45,7 +46,8 @@ const servicePrincipal = "omics.amazonaws.com"
 // control is the space of all records of the service.
 const control record.Space = "omics"
 
-var secrets = record.Kind[struct{ Key []byte }]{Name: "omics.secret"}
+// secrets hold the key that authenticates page tokens over restarts.
+var secrets = page.Kind("omics.secret")
 
 // New declares the record kinds, registers the jobs and opens the service's space. Call it before the job engine runs.
 func New(ctx context.Context, cfg Config) (*Service, error) {
@@ -57,19 +59,8 @@ func New(ctx context.Context, cfg Config) (*Service, error) {
 	if err := s.records.CreateSpace(ctx, control, key.Ref{Context: map[string]string{"service": "omics"}}); err != nil {
 		return nil, err
 	}
-	_, err := s.records.Update(ctx, control, []string{"secret"}, func(tx record.Tx) error {
-		v, _, err := secrets.Get(tx, "pages")
-		if errs.Is(err, errs.NotFound) {
-			v = &struct{ Key []byte }{make([]byte, 32)}
-			_, _ = rand.Read(v.Key) // never fails (crypto/rand)
-			err = secrets.Create(tx, "pages", v)
-		}
-		if err == nil {
-			s.pages.key = v.Key
-		}
-		return err
-	})
-	if err != nil {
+	var err error
+	if s.pages, err = page.Open(ctx, s.records, control, secrets); err != nil {
 		return nil, err
 	}
 	s.registerErase()

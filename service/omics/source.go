@@ -10,20 +10,11 @@ import (
 	"github.com/galen-health/galen/aws"
 	"github.com/galen-health/galen/aws/s3"
 	"github.com/galen-health/galen/platform/errs"
+	"github.com/galen-health/galen/platform/s3files"
 )
 
 // maxSource bounds a source file: 976 GiB, as HealthOmics' quota is for read sets.
 const maxSource = 976 << 30
-
-// parseURI splits s3://bucket/key.
-func parseURI(uri string) (bucket, key string, err error) {
-	rest, ok := strings.CutPrefix(uri, "s3://")
-	bucket, key, _ = strings.Cut(rest, "/")
-	if !ok || bucket == "" {
-		return "", "", errs.New(errs.Invalid, "an S3 URI is s3://bucket/key")
-	}
-	return bucket, key, nil
-}
 
 // source is a file that is taken in.
 type source struct {
@@ -33,7 +24,7 @@ type source struct {
 
 // object is the source that an S3 URI names; it is read with the rights of ctx.
 func (s *Service) object(uri string) (source, error) {
-	bucket, key, err := parseURI(uri)
+	bucket, key, err := s3files.Parse(uri)
 	if err == nil && (key == "" || strings.HasSuffix(key, "/")) {
 		err = errs.New(errs.Invalid, "the S3 URI names no object")
 	}

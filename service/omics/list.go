@@ -2,48 +2,12 @@ package omics
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"time"
 
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/record"
 )
-
-// pager makes the page tokens that go out: a cursor, authenticated together with what it is a page of, so that a token works for
-// the request it was made for and nothing else.
-type pager struct{ key []byte }
-
-const macSize = 12
-
-func (p pager) mac(of, cursor string) []byte {
-	h := hmac.New(sha256.New, p.key)
-	h.Write([]byte(of))
-	h.Write([]byte{0})
-	h.Write([]byte(cursor))
-	return h.Sum(nil)[:macSize]
-}
-
-// token is "" for an empty cursor.
-func (p pager) token(of, cursor string) string {
-	if cursor == "" {
-		return ""
-	}
-	return base64.RawURLEncoding.EncodeToString(append(p.mac(of, cursor), cursor...))
-}
-
-func (p pager) cursor(of, token string) (string, error) {
-	if token == "" {
-		return "", nil
-	}
-	b, err := base64.RawURLEncoding.DecodeString(token)
-	if err != nil || len(b) < macSize || !hmac.Equal(b[:macSize], p.mac(of, string(b[macSize:]))) {
-		return "", errs.New(errs.Invalid, "nextToken is not one that this request was answered with")
-	}
-	return string(b[macSize:]), nil
-}
 
 // filter gathers the conditions of a list.
 type filter struct{ all record.And }
@@ -91,7 +55,7 @@ func list[T any](ctx context.Context, s *Service, kind record.Kind[T], f *filter
 		return "", errs.Wrap(errs.Internal, err, "the filter cannot be remembered")
 	}
 	of := op + string(b)
-	after, err := s.pages.cursor(of, token)
+	after, err := s.pages.Cursor(of, token)
 	if err != nil {
 		return "", err
 	}
@@ -115,7 +79,7 @@ func list[T any](ctx context.Context, s *Service, kind record.Kind[T], f *filter
 			}
 			add(item)
 		}
-		next = s.pages.token(of, string(page.Next))
+		next = s.pages.Token(of, string(page.Next))
 		return nil
 	})
 	return next, err
