@@ -163,18 +163,10 @@ func (v *visit) perform(ctx context.Context, op *aws.Operation, decode func() (a
 	return out, err
 }
 
-// authorise asks the service what the operation needs and checks it. sts:GetCallerIdentity is always allowed, as AWS documents.
+// authorise asks the service what the operation needs and checks it.
 func (v *visit) authorise(ctx context.Context, reg Registration, op *aws.Operation, in any) error {
 	action := op.Service.Signing + ":" + op.Name
-	if action == "sts:GetCallerIdentity" {
-		v.entry.Action = action
-		return nil
-	}
-	n, ok := reg.Service.(Needs)
-	if !ok {
-		return v.allow(ctx, []authz.Request{{Action: action, Resource: "*"}})
-	}
-	needs, err := n.Authorize(ctx, op.Name, in)
+	needs, err := reg.needs(ctx, op, in)
 	if err != nil {
 		// Who may not do this on anything must not learn what exists.
 		if denied := v.allow(ctx, []authz.Request{{Action: action, Resource: "*"}}); denied != nil {

@@ -94,10 +94,7 @@ func (v *visit) serveRoute(rt *httproute.Route) {
 		v.failRoute(rt, err)
 		return
 	}
-	need := authz.Request{Action: rt.Action, Resource: rt.Resource(v.r)}
-	if rt.Context != nil {
-		need.Context = rt.Context(v.r)
-	}
+	need := RouteNeed(rt, v.r)
 	v.r = v.r.WithContext(ctx)
 	if err := v.e.within(ctx, "authorise", func(ctx context.Context) error { return v.allow(ctx, []authz.Request{need}) }); err != nil {
 		v.failRoute(rt, err)
