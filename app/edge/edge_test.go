@@ -226,6 +226,9 @@ func TestBadRequests(t *testing.T) {
 		"not signed":              {request{"", "POST", "/", target(create), "{}"}, 400, "MissingAuthenticationTokenException"},
 		"signature version 2":     {request{"", "GET", "/bucket/k?AWSAccessKeyId=AKIAROOT&Signature=x&Expires=1", nil, ""}, 400, "<Code>InvalidRequest</Code>"},
 		"an unsigned payload":     {request{"healthlake", "POST", "/", map[string]string{"X-Amz-Target": create, "X-Amz-Content-Sha256": "UNSIGNED-PAYLOAD"}, `{"DatastoreTypeVersion":"R4"}`}, 400, "InvalidSignatureException"},
+		"a form that was changed": {request{"sts", "POST", "/", map[string]string{"Content-Type": "application/x-www-form-urlencoded", "X-Amz-Content-Sha256": strings.Repeat("0", 64)}, "Action=GetCallerIdentity&Version=2011-06-15"}, 400, "XAmzContentSHA256Mismatch"},
+		"a changed JSON body":     {request{"healthlake", "POST", "/", map[string]string{"X-Amz-Target": create, "X-Amz-Content-Sha256": strings.Repeat("0", 64)}, `{"DatastoreTypeVersion":"R4"}`}, 400, "XAmzContentSHA256Mismatch"},
+		"half a signature":        {request{"", "GET", "/bucket/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIAROOT%2F20260115%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Expires=60", nil, ""}, 403, "<Code>AuthorizationHeaderMalformed</Code>"},
 		"dots in the path":        {request{"omics", "GET", "/run/../run", nil, ""}, 400, "InvalidRequest"},
 	} {
 		before := h.lake.called

@@ -60,6 +60,7 @@ var said = map[string]struct{ xml, query, json string }{
 	sigv4.ErrSkewed:          {"RequestTimeTooSkewed", "SignatureDoesNotMatch", "InvalidSignatureException"},
 	sigv4.ErrExpired:         {"ExpiredToken", "ExpiredToken", "ExpiredTokenException"},
 	sigv4.ErrInvalidToken:    {"InvalidToken", "InvalidClientTokenId", "UnrecognizedClientException"},
+	"AccessDenied":           {"AccessDenied", "AccessDenied", "AccessDeniedException"},
 	wire.ErrInvalidInput:     {"InvalidArgument", "ValidationError", ""},
 	"SerializationException": {"MalformedXML", "MalformedInput", "SerializationException"},
 }

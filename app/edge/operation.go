@@ -59,6 +59,12 @@ func (v *visit) serveOperation(signing string) {
 		return
 	}
 	v.r = v.r.WithContext(ctx)
+	if body != nil { // the form was read before its signature could be checked, and nobody reads it again
+		if _, err := io.Copy(io.Discard, signed.Body); err != nil {
+			v.fail(err)
+			return
+		}
+	}
 	if ferr != nil {
 		v.fail(ferr)
 		return

@@ -70,16 +70,22 @@ type credential struct {
 	expires                   time.Duration
 }
 
-// Scope returns the signing name in a request without verifying anything: routing needs it to choose an error's shape.
+// Scope returns the signing name in a request without verifying anything: routing needs it to choose an error's shape, also of a request whose signature is
+// not whole.
 func Scope(r *http.Request) string {
-	c, err := parse(r)
-	if err != nil {
-		if versionTwo(r) {
-			return "s3"
-		}
+	if versionTwo(r) {
+		return "s3"
+	}
+	scope := r.URL.Query().Get("X-Amz-Credential")
+	if h := r.Header.Get("Authorization"); h != "" {
+		_, rest, _ := strings.Cut(h, "Credential=")
+		scope, _, _ = strings.Cut(rest, ",")
+	}
+	parts := strings.Split(strings.TrimSpace(scope), "/")
+	if len(parts) < 5 {
 		return ""
 	}
-	return c.service
+	return parts[len(parts)-2]
 }
 
 // versionTwo says whether a request is signed with Signature Version 2, as older S3 clients sign URLs unless they are told otherwise.
