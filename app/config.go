@@ -30,7 +30,7 @@ type Config struct {
 	PublicURL    string        `name:"public-url" env:"GALEN_PUBLIC_URL" help:"How clients reach this server, when a proxy or a name stands before it; made of --addr when empty."`
 	TLSCert      string        `name:"tls-cert" env:"GALEN_TLS_CERT" type:"path" help:"Certificate chain (PEM) to serve TLS with; read again when it changes."`
 	TLSKey       string        `name:"tls-key" env:"GALEN_TLS_KEY" type:"path" help:"Its private key (PEM)."`
-	AdminAddr    string        `name:"admin-addr" env:"GALEN_ADMIN_ADDR" help:"Address of a second listener for /livez, /readyz and /metrics alone, for the operator's network."`
+	AdminAddr    string        `name:"admin-addr" env:"GALEN_ADMIN_ADDR" help:"Address of a second listener for /livez, /readyz, /metrics and /debug/pprof alone, for the operator's network."`
 	MetricsToken string        `name:"metrics-token" env:"GALEN_METRICS_TOKEN" help:"Bearer token that /metrics of the endpoint asks for. Prefer the environment to the command line."`
 	OTLP         string        `name:"otlp" env:"GALEN_OTLP" help:"URL of an OpenTelemetry collector (OTLP over HTTP) that traces go to, such as http://127.0.0.1:4318; none when empty."`
 	MinFree      int64         `name:"min-free-bytes" default:"268435456" env:"GALEN_MIN_FREE_BYTES" help:"The server is not ready when the data folder's disk has less free."`

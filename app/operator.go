@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"io"
 	"net/http"
+	"net/http/pprof"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,7 +22,7 @@ func operatorPath(p string) bool {
 	return false
 }
 
-// operator answers them. Liveness says only that the process runs: an orchestrator restarts on it, and a restart mends neither a full disk nor a lost database.
+// operator answers them, and on a listener of their own (open) the profiles of where time and memory go. Liveness says only that the process runs: an orchestrator restarts on it, and a restart mends neither a full disk nor a lost database.
 func (a *App) operator(open bool) http.Handler {
 	mux := http.NewServeMux()
 	alive := func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "alive\n") } // nobody is left to tell
@@ -37,6 +38,11 @@ func (a *App) operator(open bool) http.Handler {
 		}
 		metrics.ServeHTTP(w, r)
 	})
+	if open {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
 	return mux
 }
 
