@@ -206,7 +206,7 @@ func (d *document) service(pkg string) (*Service, error) {
 			op.Errors = append(op.Errors, s.Shapes[e.Shape])
 		}
 		if !op.ReadOnly {
-			for _, p := range []string{"Get", "List", "Describe", "Head", "Lookup", "Search", "Detect", "Infer", "Simulate", "Test"} {
+			for _, p := range []string{"Get", "List", "Describe", "Head", "Lookup", "Search", "Detect", "Infer", "Simulate", "Test", "BatchGet"} {
 				op.ReadOnly = op.ReadOnly || strings.HasPrefix(name, p)
 			}
 		}

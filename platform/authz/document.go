@@ -193,7 +193,7 @@ func ParsePolicy(text string, use Use) (*Document, error) {
 }
 
 var (
-	actionForm  = regexp.MustCompile(`^(\*|[A-Za-z0-9-]+:[A-Za-z0-9*?]+)$`)
+	actionForm  = regexp.MustCompile(`^(\*|\*:\*|[A-Za-z0-9-]+:[A-Za-z0-9*?]+)$`)
 	serviceForm = regexp.MustCompile(`^[a-z0-9.-]+\.(amazonaws\.com|aws\.internal)(\.cn)?$`)
 	accountForm = regexp.MustCompile(`^[0-9]{12}$`)
 	arnForm     = regexp.MustCompile(`^arn:[a-z-]+:(iam|sts)::[0-9]{12}:(root|(user|role|assumed-role|federated-user)/.+)$`)

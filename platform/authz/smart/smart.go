@@ -110,8 +110,8 @@ var (
 	}
 	imagingActions = map[rune][]string{
 		'c': {"StoreDICOM", "StoreDICOMStudy"},
-		'r': {"GetDICOM*"},
-		's': {"SearchDICOM*"},
+		'r': {"GetDICOMInstance", "GetDICOMInstanceFrames", "GetDICOMInstanceMetadata", "GetDICOMSeriesMetadata", "GetDICOMBulkdata"}, // not GetDICOMImportJob
+		's': {"SearchDICOMStudies", "SearchDICOMSeries", "SearchDICOMInstances"},
 	}
 	// exportActions need reading and searching of every type.
 	exportActions = []string{"StartFHIRExportJobWithGet", "StartFHIRExportJobWithPost", "DescribeFHIRExportJobWithGet", "CancelFHIRExportJobWithDelete", "GetExportedFile"}
