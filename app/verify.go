@@ -66,6 +66,9 @@ func Verify(ctx context.Context, cfg Config, version string, log *slog.Logger, f
 		return v, err
 	}
 	v.AuditEntries = report.Size
+	if err := verifyFiles(&cfg, say); err != nil {
+		return v, err
+	}
 	if !usable {
 		return v, nil // nothing else can be opened
 	}
@@ -133,6 +136,16 @@ func verifyStores(ctx context.Context, cfg *Config, version string, log *slog.Lo
 		}
 	}
 	return nil
+}
+
+// verifyFiles checks the database's files byte by byte, before an opening tidies them up.
+func verifyFiles(cfg *Config, say func(where, what, mend string)) error {
+	dir := filepath.Join(cfg.DataDir, "records")
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	_, err := pebble.VerifyFiles(nil, dir, func(f string) { say("records", f, mendRecords) })
+	return err
 }
 
 // openAll opens the engines and makes the services. On an error nothing stays open.

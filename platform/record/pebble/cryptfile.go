@@ -4,6 +4,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"errors"
+	"hash/crc32"
 	"io"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -19,6 +20,12 @@ type cryptFile struct {
 	readPos  int64
 	writePos int64
 	scratch  []byte
+
+	// Of a created file, for its line in SUMS.
+	sums  *sums
+	sum   uint32 // of the header and all that was written
+	dirty bool   // since the last sync of everything
+	each  bool   // a line at every sync: it is seldom synced, and in use for long
 }
 
 // crypt applies the key stream of the file's bytes from off on.
@@ -69,6 +76,7 @@ func (f *cryptFile) Write(p []byte) (int, error) {
 	f.crypt(f.scratch, p, f.writePos)
 	n, err := f.File.Write(f.scratch)
 	f.writePos += int64(n)
+	f.sum, f.dirty = crc32.Update(f.sum, castagnoli, f.scratch[:n]), true
 	return n, err
 }
 
@@ -76,6 +84,7 @@ func (f *cryptFile) WriteAt(p []byte, off int64) (int, error) {
 	if f.empty {
 		return 0, errHeader
 	}
+	f.sums = nil // not in order: its sum is not known
 	b := append([]byte(nil), p...)
 	f.crypt(b, b, off)
 	return f.File.WriteAt(b, off+headerSize)
@@ -90,6 +99,36 @@ func (f *cryptFile) Prefetch(off, length int64) error {
 }
 
 func (f *cryptFile) SyncTo(length int64) (bool, error) { return f.File.SyncTo(length + headerSize) }
+
+func (f *cryptFile) Sync() error     { return f.synced(f.File.Sync()) }
+func (f *cryptFile) SyncData() error { return f.synced(f.File.SyncData()) }
+
+func (f *cryptFile) synced(err error) error {
+	if err == nil && f.dirty {
+		f.dirty = false
+		if f.each && f.sums != nil {
+			f.sums.add(f.nonce, headerSize+f.writePos, f.sum)
+		}
+	}
+	return err
+}
+
+// Close tells the sum of a file that is on the disk whole. One without content (a marker, whose meaning is its name) is synced here for that.
+func (f *cryptFile) Close() error {
+	if f.sums == nil || f.dirty {
+		return f.File.Close()
+	}
+	if f.writePos == 0 {
+		if err := f.File.Sync(); err != nil {
+			return errors.Join(err, f.File.Close())
+		}
+	}
+	err := f.File.Close()
+	if err == nil {
+		f.sums.add(f.nonce, headerSize+f.writePos, f.sum)
+	}
+	return err
+}
 
 func (f *cryptFile) Stat() (vfs.FileInfo, error) {
 	info, err := f.File.Stat()

@@ -1,15 +1,14 @@
 package pebble
 
 import (
-	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
-	"io"
 	"os"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -19,6 +18,7 @@ import (
 type cryptFS struct {
 	vfs.FS
 	block cipher.Block
+	sums  *sums // nil = none are kept
 }
 
 const headerSize = 32
@@ -31,12 +31,12 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // errHeader says that a file was damaged in its header.
 var errHeader = errors.New("record: the header of a database file is damaged")
 
-func newCryptFS(under vfs.FS, key []byte) (vfs.FS, error) {
+func newCryptFS(under vfs.FS, key []byte, sums *sums) (vfs.FS, error) {
 	block, err := aes.NewCipher(key)
 	if err != nil {
 		return nil, err
 	}
-	return &cryptFS{under, block}, nil
+	return &cryptFS{under, block, sums}, nil
 }
 
 func (fs *cryptFS) Unwrap() vfs.FS { return fs.FS }
@@ -56,7 +56,7 @@ func (fs *cryptFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File
 	if _, err := f.Write(h[:]); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return &cryptFile{File: f, block: fs.block, nonce: nonce, created: true}, nil
+	return &cryptFile{File: f, block: fs.block, nonce: nonce, created: true, sums: fs.sums, sum: crc32.Checksum(h[:], castagnoli), each: strings.HasPrefix(fs.PathBase(name), "MANIFEST")}, nil
 }
 
 // wrap reads the header. A sync of a file makes its header durable with it, so a header that is missing or all zero means that the file was never synced before
@@ -65,18 +65,16 @@ func (fs *cryptFS) wrap(f vfs.File, err error) (vfs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	var h [headerSize]byte
-	n, err := f.ReadAt(h[:], 0)
-	if err != nil && !errors.Is(err, io.EOF) {
+	unwritten, nonce, ok, err := readHeader(f)
+	switch {
+	case err != nil:
 		return nil, errors.Join(err, f.Close())
-	}
-	if n < headerSize || h == [headerSize]byte{} {
+	case unwritten:
 		return &cryptFile{File: f, block: fs.block, empty: true}, nil
-	}
-	if !bytes.HasPrefix(h[:], magic) || binary.BigEndian.Uint32(h[28:]) != crc32.Checksum(h[:28], castagnoli) {
+	case !ok:
 		return nil, errors.Join(errHeader, f.Close())
 	}
-	return &cryptFile{File: f, block: fs.block, nonce: [16]byte(h[12:28])}, nil
+	return &cryptFile{File: f, block: fs.block, nonce: nonce}, nil
 }
 
 func (fs *cryptFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {

@@ -64,7 +64,7 @@ func filesWith(t *testing.T, s *Store, ring key.Ring, text []byte) (out []string
 	if err != nil {
 		t.Fatal(err)
 	}
-	fs, err := newCryptFS(s.fs, plain)
+	fs, err := newCryptFS(s.fs, plain, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

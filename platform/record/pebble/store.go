@@ -63,6 +63,8 @@ type Store struct {
 	settled settled       // commits that views see
 	durable atomic.Uint64 // outbox messages that are on the disk
 
+	sums  *sums
+	tail  *tail
 	inUse inUse
 	fatal func(msg string)
 }
@@ -82,8 +84,12 @@ func Open(dir string, ring key.Ring, opts Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, errs.Wrap(errs.Conflict, err, "the record folder %s is in use by another process: one process may open it", dir)
 	}
+	var sums *sums
 	defer func() {
 		if err != nil {
+			if sums != nil {
+				err = errors.Join(err, sums.close())
+			}
 			err = errors.Join(err, lock.Close())
 		}
 	}()
@@ -91,7 +97,10 @@ func Open(dir string, ring key.Ring, opts Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
-	crypt, err := newCryptFS(fs, dataKey)
+	if sums, err = openSums(fs, dir); err != nil {
+		return nil, errs.Wrap(errs.Unavailable, err, "the checksums of the record folder cannot be written")
+	}
+	crypt, err := newCryptFS(fs, dataKey, sums)
 	clear(dataKey)
 	if err != nil {
 		return nil, err
@@ -109,7 +118,7 @@ func Open(dir string, ring key.Ring, opts Options) (_ *Store, err error) {
 		}
 		return nil, errs.Wrap(errs.Unavailable, err, "the record store in %s cannot be opened", dir)
 	}
-	s := &Store{db: db, fs: fs, dir: dir, lock: lock, ring: ring, now: opts.Now, fatal: opts.fatal, changed: make(chan struct{}, 1), plan: usualPlan, kinds: map[string]*record.KindDef{}, names: map[string]uint16{}, back: map[uint16]string{}, spaces: map[record.Space]*space{}}
+	s := &Store{db: db, fs: fs, dir: dir, lock: lock, sums: sums, ring: ring, now: opts.Now, fatal: opts.fatal, changed: make(chan struct{}, 1), plan: usualPlan, kinds: map[string]*record.KindDef{}, names: map[string]uint16{}, back: map[uint16]string{}, spaces: map[record.Space]*space{}}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -120,6 +129,9 @@ func Open(dir string, ring key.Ring, opts Options) (_ *Store, err error) {
 	s.line.init()
 	s.locks.held = map[string]*nameLock{}
 	if err := s.load(); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	if s.tail, err = openTail(fs, dir, s.seq); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	s.settled.start(db.NewSnapshot(), s.seq)
@@ -242,5 +254,5 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.settled.stop()
-	return errors.Join(storeError(s.db.Flush()), storeError(s.db.Close()), s.lock.Close())
+	return errors.Join(storeError(s.db.Flush()), storeError(s.db.Close()), s.sums.close(), s.tail.close(), s.lock.Close())
 }

@@ -100,6 +100,7 @@ func (s *Store) attempt(ctx context.Context, name record.Space, firm bool, fn fu
 		return record.Commit{}, errors.Join(storeError(err), batch.Close())
 	}
 	s.settled.advance(snap, seq)
+	s.tail.note(seq)
 	if len(t.messages) > 0 {
 		s.announce(outbox)
 	}
