@@ -116,6 +116,7 @@ type loaded struct {
 	sequence uint64
 	content  *content
 	faults   []error // one a damaged, missing or stale copy
+	behind   bool    // one copy lacks the last change, as a crash between the two leaves it: no fault, and mended
 	absent   bool    // there is no ring at all
 }
 
@@ -144,6 +145,10 @@ func load(d disk.FS, root []byte) (loaded, error) {
 		case l.content == nil:
 			l.sequence, l.content = seq, c
 			stale = i
+		case seq+1 == l.sequence:
+			l.behind = true
+		case seq == l.sequence+1:
+			l.sequence, l.content, l.behind = seq, c, true
 		case seq != l.sequence:
 			if seq > l.sequence {
 				l.sequence, l.content = seq, c

@@ -93,7 +93,7 @@ func OpenFS(d disk.FS, rootKey []byte, cfg Config) (*Ring, error) {
 	r.sequence = l.sequence
 	r.take(l.content)
 	r.faults = l.faults
-	if len(l.faults) > 0 { // a crash between the two copies, or damage to one: make them equal again
+	if len(l.faults) > 0 || l.behind { // a crash between the two copies, or damage to one: make them equal again
 		return r, r.save()
 	}
 	return r, nil
