@@ -259,7 +259,7 @@ func (e *evaluation) match(n record.Match) (stream, error) {
 	case 'c':
 		return e.matchCode(n, index)
 	case 'y':
-		if len(secondOf(n.Value)) <= 2 { // tokens without a system have no posting of it
+		if len(n.Value.Second()) <= 2 { // tokens without a system have no posting of it
 			return e.span(n)
 		}
 	}
@@ -268,7 +268,7 @@ func (e *evaluation) match(n record.Match) (stream, error) {
 
 // matchCode is a code in any system: the tokens of one code lie side by side.
 func (e *evaluation) matchCode(n record.Match, index uint16) (stream, error) {
-	prefix := codePrefix(n.Value)
+	prefix := string(n.Value.CodePrefix())
 	if len(prefix) >= keepFrom {
 		return e.span(n)
 	}

@@ -100,38 +100,13 @@ func (h *head) postings() []posting {
 			out = append(out, h.entries[start])
 		}
 		for _, e := range out[at:] {
-			if v := systemOf(e.value); v != "" && !slices.Contains(out[at:], posting{index, v}) {
+			if v := e.value.System(); v != "" && !slices.Contains(out[at:], posting{index, v}) {
 				out = append(out, posting{index, v})
 			}
 		}
 		slices.SortFunc(out[at:], compare)
 	}
 	return out
-}
-
-// systemOf is the query value that a token with a system matches by that system alone; "" for other values.
-func systemOf(v record.Value) record.Value {
-	if v == "" || v[0] != 't' {
-		return ""
-	}
-	system := secondOf(v)
-	if len(system) <= 2 {
-		return ""
-	}
-	return "y\x00\x01" + system
-}
-
-// secondOf is the escaped second part of a two-part value, with its end.
-func secondOf(v record.Value) record.Value {
-	for i := 1; i+1 < len(v); i++ {
-		if v[i] == 0 {
-			if v[i+1] == 1 {
-				return v[i+2:]
-			}
-			i++
-		}
-	}
-	return ""
 }
 
 // entryPostings numbers the indexes of entries, sorts them and drops duplicates.

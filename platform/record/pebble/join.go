@@ -111,7 +111,7 @@ func (e *evaluation) listBack(n record.JoinBack, j *join) (pids []uint64, err er
 	seen := map[string]bool{}
 	err = j.matchesOf(n.Where, func(h *head) error {
 		for _, p := range h.of(index) {
-			kind, id, ok := reference(p.value)
+			kind, id, ok := p.value.Target()
 			if !ok || kind != e.kind || seen[id] {
 				continue
 			}
@@ -154,7 +154,7 @@ func (e *evaluation) testJoin(n record.Join, h *head) (bool, error) {
 		return false, nil
 	}
 	for _, p := range h.of(index) {
-		kind, id, ok := reference(p.value)
+		kind, id, ok := p.value.Target()
 		if !ok || kind != n.Kind {
 			continue
 		}

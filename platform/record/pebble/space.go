@@ -14,6 +14,7 @@ import (
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/key"
 	"github.com/galen-health/galen/platform/record"
+	"github.com/galen-health/galen/platform/record/seal"
 )
 
 // space is an open space. It does not change; opening its key makes another.
@@ -72,7 +73,7 @@ func (s *Store) CreateSpace(ctx context.Context, name record.Space, ref key.Ref)
 		return err
 	}
 	defer clear(dk.Plain)
-	aead, err := newSealer(dk.Plain)
+	aead, err := seal.New(dk.Plain)
 	if err != nil {
 		return err
 	}
@@ -183,7 +184,7 @@ func (s *Store) open(ctx context.Context, name record.Space) (*space, error) {
 	}
 	defer clear(dk.Plain)
 	opened := *sp
-	if opened.aead, err = newSealer(dk.Plain); err != nil {
+	if opened.aead, err = seal.New(dk.Plain); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()

@@ -7,23 +7,20 @@ import (
 	"github.com/galen-health/galen/platform/record"
 )
 
-// codePrefix is what the stored tokens of a code begin with, for a query value of that code in any system.
-func codePrefix(v record.Value) string { return "t" + string(v[1:len(v)-2]) }
-
 // bounds is the index that a node reads and the span of it that it can match in: from low to every value that begins with high.
 func bounds(x record.Expr) (index, low, high string, err error) {
 	switch n := x.(type) {
 	case record.Match:
 		low = "t"
 		if n.Value[0] == 'c' {
-			low = clip(codePrefix(n.Value))
+			low = clip(string(n.Value.CodePrefix()))
 		}
 		return n.Index, low, low, nil
 	case record.Prefix:
 		if len(n.Value) < 3 {
 			return "", "", "", errs.New(errs.Internal, "a Prefix on index %s has no value", n.Index)
 		}
-		low = clip(stem(n.Value))
+		low = clip(string(n.Value.Stem()))
 		return n.Index, low, low, nil
 	case record.Contains:
 		return n.Index, "s", "s", nil
@@ -38,9 +35,6 @@ func bounds(x record.Expr) (index, low, high string, err error) {
 	}
 	return "", "", "", unknown(x)
 }
-
-// stem is a String or URI value without its end.
-func stem(v record.Value) string { return string(v[:len(v)-2]) }
 
 func rangeBounds(n record.Range) (low, high string) {
 	head := ""
@@ -80,19 +74,22 @@ func matches(x record.Expr, v record.Value) (bool, error) {
 	case record.Match:
 		switch n.Value[0] {
 		case 'c':
-			return strings.HasPrefix(string(v), codePrefix(n.Value)), nil
+			return strings.HasPrefix(string(v), string(n.Value.CodePrefix())), nil
 		case 'y':
-			return v[0] == 't' && secondOf(v) == secondOf(n.Value), nil
+			return v[0] == 't' && v.Second() == n.Value.Second(), nil
 		}
 		return v == n.Value, nil
 	case record.Prefix:
-		return strings.HasPrefix(string(v), stem(n.Value)), nil
+		return strings.HasPrefix(string(v), string(n.Value.Stem())), nil
 	case record.Contains:
 		if v[0] != 's' {
 			return false, nil
 		}
-		t, err := textOf(v)
-		return strings.Contains(t, n.Text), err
+		t, ok := v.Text()
+		if !ok {
+			return false, corrupt("an index value cannot be read")
+		}
+		return strings.Contains(t, n.Text), nil
 	case record.TimeRange:
 		return true, nil // the span is exact
 	case record.Range:
@@ -131,27 +128,4 @@ func inRange(n record.Range, v record.Value) bool {
 		}
 	}
 	return true
-}
-
-// textOf undoes the escaping of a String value.
-func textOf(v record.Value) (string, error) {
-	s := string(v)
-	if len(s) < 3 || !strings.HasSuffix(s, "\x00\x01") {
-		return "", corrupt("an index value cannot be read")
-	}
-	return unescape(s[1:]), nil
-}
-
-// unescape reads one escaped part with its end.
-func unescape(s string) string {
-	return strings.ReplaceAll(strings.TrimSuffix(s, "\x00\x01"), "\x00\xff", "\x00")
-}
-
-// reference reads a Reference value back.
-func reference(v record.Value) (kind, id string, ok bool) {
-	if len(v) == 0 || v[0] != 'r' {
-		return "", "", false
-	}
-	second := secondOf(v)
-	return unescape(string(second)), unescape(string(v[1 : len(v)-len(second)])), true
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/record"
+	"github.com/galen-health/galen/platform/record/seal"
 )
 
 // tx is one batch being made.
@@ -174,8 +175,8 @@ func (t *tx) Put(p record.Put) (int64, error) {
 	if p.ID == "" || len(p.ID) > 2048 {
 		return 0, errs.New(errs.Invalid, "a record needs an id of at most 2048 bytes")
 	}
-	if len(p.Body) > maxBody {
-		return 0, errs.New(errs.TooLarge, "a record's body is over %d bytes", maxBody)
+	if len(p.Body) > seal.MaxBody {
+		return 0, errs.New(errs.TooLarge, "a record's body is over %d bytes", seal.MaxBody)
 	}
 	if err := t.s.checkRoom(); err != nil {
 		return 0, err
@@ -203,7 +204,7 @@ func (t *tx) Put(p record.Put) (int64, error) {
 		}
 	}
 	w.deleted, w.body = false, p.Body
-	if w.sealed, err = seal(t.sp.aead, p.Body, place(t.sp.id, w.kindNo, p.ID, w.version)); err != nil {
+	if w.sealed, err = seal.Seal(t.sp.aead, p.Body, seal.Place(t.sp.id, w.kindNo, p.ID, w.version)); err != nil {
 		return 0, err
 	}
 	return w.version, nil

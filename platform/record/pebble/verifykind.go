@@ -10,6 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/galen-health/galen/platform/record"
+	"github.com/galen-health/galen/platform/record/seal"
 )
 
 // kindVerifier checks one kind in one space.
@@ -124,7 +125,7 @@ func (k *kindVerifier) checkRecord(pid uint64, h *head) error {
 	if k.sp.aead == nil || k.def == nil {
 		return nil
 	}
-	body, err := unseal(k.sp.aead, st.sealed, place(k.sp.id, k.no, h.id, h.version))
+	body, err := seal.Open(k.sp.aead, st.sealed, seal.Place(k.sp.id, k.no, h.id, h.version))
 	if err != nil {
 		return nil //nolint:nilerr // checkVersions tells
 	}
@@ -213,7 +214,7 @@ func (k *kindVerifier) checkVersions() error {
 		case st.id != h.id:
 			k.say("record %d, version %d: it has the id of another record", pid, version)
 		case !st.deleted && k.sp.aead != nil:
-			if _, err := unseal(k.sp.aead, st.sealed, place(k.sp.id, k.no, h.id, version)); err != nil {
+			if _, err := seal.Open(k.sp.aead, st.sealed, seal.Place(k.sp.id, k.no, h.id, version)); err != nil {
 				k.say("record %d, version %d: its body does not open", pid, version)
 			}
 		}

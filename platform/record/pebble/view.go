@@ -12,6 +12,7 @@ import (
 
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/record"
+	"github.com/galen-health/galen/platform/record/seal"
 )
 
 // view is a record.View: the state that is on the disk, maybe of a past time; a batch's view has what is committed but not yet synced too.
@@ -76,7 +77,7 @@ func (v *view) open(kind string, no uint16, pid uint64, version int64, b *stored
 	out := &record.Version{Kind: kind, ID: b.id, PID: pid, Version: version, Commit: b.commit, Time: micros(b.time), Deleted: b.deleted}
 	var err error
 	if !b.deleted {
-		out.Body, err = unseal(v.sp.aead, b.sealed, place(v.sp.id, no, b.id, version))
+		out.Body, err = seal.Open(v.sp.aead, b.sealed, seal.Place(v.sp.id, no, b.id, version))
 	}
 	return out, err
 }
