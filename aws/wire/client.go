@@ -14,6 +14,9 @@ import (
 	"github.com/galen-health/galen/platform/errs"
 )
 
+// maxAnswer bounds an answer that is read into memory.
+const maxAnswer = 64 << 20
+
 // EncodeRequest writes an input as the HTTP request that a client sends to base.
 func EncodeRequest(base string, op *aws.Operation, p aws.Protocol, in any) (*http.Request, error) {
 	v, sh := reflect.Indirect(reflect.ValueOf(in)), op.Input
@@ -184,7 +187,7 @@ func DecodeResponse(resp *http.Response, op *aws.Operation, p aws.Protocol, out 
 		}
 	}
 	defer resp.Body.Close()
-	b, err := readBody(resp.Body)
+	b, err := readBody(resp.Body, maxAnswer)
 	if err != nil {
 		return err
 	}
@@ -201,13 +204,13 @@ func DecodeResponse(resp *http.Response, op *aws.Operation, p aws.Protocol, out 
 			case len(b) == 0:
 				return nil
 			case p == aws.RESTXML:
-				e, err := parseXML(b)
+				e, err := parseXML(b, anyValues)
 				if err != nil {
 					return err
 				}
 				return d.xmlValue(m.Shape, e, f, m.Name)
 			}
-			tree, err := parseJSON(b)
+			tree, err := parseJSON(b, anyValues)
 			if err != nil {
 				return err
 			}
@@ -219,7 +222,7 @@ func DecodeResponse(resp *http.Response, op *aws.Operation, p aws.Protocol, out 
 	}
 	switch p {
 	case aws.RESTXML, aws.Query:
-		e, err := parseXML(b)
+		e, err := parseXML(b, anyValues)
 		if err != nil {
 			return err
 		}
@@ -243,7 +246,7 @@ func DecodeResponse(resp *http.Response, op *aws.Operation, p aws.Protocol, out 
 		}
 		return d.structure(unbound(sh), tree, v, "")
 	}
-	tree, err := parseJSON(b)
+	tree, err := parseJSON(b, anyValues)
 	if err != nil {
 		return err
 	}
@@ -263,7 +266,7 @@ func failure(code int, status string, h http.Header, b []byte, p aws.Protocol) e
 	name, message := h.Get("X-Amzn-ErrorType"), ""
 	switch p {
 	case aws.RESTXML, aws.Query:
-		if e, err := parseXML(b); err == nil {
+		if e, err := parseXML(b, anyValues); err == nil {
 			if c := e.child("Error"); c != nil {
 				e = c
 			}

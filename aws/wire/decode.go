@@ -27,12 +27,15 @@ func (d *decoder) structure(sh *aws.Shape, node any, v reflect.Value, path strin
 	if !ok {
 		return malformed("%s must be an object, not %s", at(path), kindOf(node))
 	}
-	set := 0
+	set, known := 0, 0
 	for _, m := range sh.Members {
 		if m.Location != "" || m.Shape.EventStream {
 			continue
 		}
 		child, present := obj[m.Wire()]
+		if present {
+			known++
+		}
 		if !present || child == nil {
 			if m.Required {
 				d.missing(join(path, m.Name))
@@ -44,8 +47,33 @@ func (d *decoder) structure(sh *aws.Shape, node any, v reflect.Value, path strin
 			return err
 		}
 	}
+	if known < len(obj) && !d.lenient {
+		if err := folded(sh, obj); err != nil {
+			return err
+		}
+	}
 	if sh.Union && set != 1 && !d.lenient {
 		d.add(path, "Member must have exactly one of its union's members set")
+	}
+	return nil
+}
+
+// folded refuses a key that is a member's name in other letters: members that nobody knows are passed over, and a setting that is one by mistake must not be.
+func folded(sh *aws.Shape, obj map[string]any) error {
+	for k := range obj {
+		near, exact := "", false
+		for _, m := range sh.Members {
+			if m.Location != "" {
+				continue
+			}
+			exact = exact || m.Wire() == k
+			if strings.EqualFold(k, m.Wire()) {
+				near = m.Wire()
+			}
+		}
+		if near != "" && !exact {
+			return malformed("the body has a key that differs from %s in case only", near)
+		}
 	}
 	return nil
 }

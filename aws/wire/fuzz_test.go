@@ -25,7 +25,7 @@ func FuzzJSON(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		v, err := parseJSON(b)
+		v, err := parseJSON(b, maxValues)
 		if err != nil || len(bytes.TrimSpace(b)) == 0 {
 			return
 		}

@@ -28,8 +28,22 @@ type Request struct {
 	Length   int64     // -1 = unknown
 }
 
-// DefaultMaxBody bounds a body that is read into memory. A streaming payload is bounded by its operation.
-const DefaultMaxBody = 64 << 20
+// What bounds a body that is read into memory, by its protocol. A streaming payload is bounded by its operation.
+const (
+	maxJSON = 32 << 20 // an image layer's part has 20 MB, and is base64
+	maxXML  = 8 << 20  // a thousand keys of 1,024 bytes, escaped
+	maxCBOR = 4 << 20
+)
+
+func maxBody(p aws.Protocol) int {
+	switch p {
+	case aws.RESTXML:
+		return maxXML
+	case aws.CBOR:
+		return maxCBOR
+	}
+	return maxJSON
+}
 
 // Decode reads and validates the input: a pointer to the operation's input type.
 func Decode(r *Request) (any, error) {
@@ -50,15 +64,16 @@ func Decode(r *Request) (any, error) {
 		}
 		return in.Interface(), d.err()
 	}
-	b, err := readBody(r.Body)
+	b, err := readBody(r.Body, maxBody(r.Protocol))
 	if err != nil {
 		return nil, err
 	}
-	parse := parseJSON
+	var tree any
 	if r.Protocol == aws.CBOR {
-		parse = parseCBOR
+		tree, err = parseCBOR(b)
+	} else {
+		tree, err = parseJSON(b, maxValues)
 	}
-	tree, err := parse(b)
 	if err != nil {
 		return nil, err
 	}
@@ -85,11 +100,11 @@ func unbound(sh *aws.Shape) *aws.Shape {
 	return sh
 }
 
-func readBody(r io.Reader) ([]byte, error) {
+func readBody(r io.Reader, most int) ([]byte, error) {
 	if r == nil {
 		return nil, nil
 	}
-	b, err := io.ReadAll(io.LimitReader(r, DefaultMaxBody+1))
+	b, err := io.ReadAll(io.LimitReader(r, int64(most)+1))
 	if err != nil {
 		var e *errs.Error
 		if errors.As(err, &e) {
@@ -97,8 +112,8 @@ func readBody(r io.Reader) ([]byte, error) {
 		}
 		return nil, malformed("the body breaks off")
 	}
-	if len(b) > DefaultMaxBody {
-		return nil, errs.New(errs.TooLarge, "the body is over %d bytes", DefaultMaxBody)
+	if len(b) > most {
+		return nil, errs.New(errs.TooLarge, "the body is over %d bytes", most)
 	}
 	return b, nil
 }
@@ -117,7 +132,7 @@ func (d *decoder) restBody(r *Request, v reflect.Value) error {
 			f.Set(reflect.ValueOf(r.Body))
 			return nil
 		case m.Shape.Kind == aws.Blob || m.Shape.Kind == aws.String:
-			b, err := readBody(r.Body)
+			b, err := readBody(r.Body, maxBody(r.Protocol))
 			if err != nil {
 				return err
 			}
@@ -134,7 +149,7 @@ func (d *decoder) restBody(r *Request, v reflect.Value) error {
 			}
 			return nil
 		}
-		b, err := readBody(r.Body)
+		b, err := readBody(r.Body, maxBody(r.Protocol))
 		if err != nil {
 			return err
 		}
@@ -145,13 +160,13 @@ func (d *decoder) restBody(r *Request, v reflect.Value) error {
 			return nil
 		}
 		if r.Protocol == aws.RESTXML {
-			e, err := parseXML(b)
+			e, err := parseXML(b, maxValues)
 			if err != nil {
 				return err
 			}
 			return d.xmlValue(m.Shape, e, f, lowerFirst(m.Name))
 		}
-		tree, err := parseJSON(b)
+		tree, err := parseJSON(b, maxValues)
 		if err != nil {
 			return err
 		}
@@ -160,20 +175,20 @@ func (d *decoder) restBody(r *Request, v reflect.Value) error {
 	if !hasBody(sh) {
 		return nil
 	}
-	b, err := readBody(r.Body)
+	b, err := readBody(r.Body, maxBody(r.Protocol))
 	if err != nil {
 		return err
 	}
 	if r.Protocol == aws.RESTXML {
 		e := &element{}
 		if len(b) > 0 {
-			if e, err = parseXML(b); err != nil {
+			if e, err = parseXML(b, maxValues); err != nil {
 				return err
 			}
 		}
 		return d.xmlStructure(sh, e, v, "")
 	}
-	tree, err := parseJSON(b)
+	tree, err := parseJSON(b, maxValues)
 	if err != nil {
 		return err
 	}

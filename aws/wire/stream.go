@@ -300,7 +300,7 @@ func (in *inbound) event(m eventstream.Message, v reflect.Value) error {
 			d.size(x.Shape, len(m.Payload), lowerFirst(x.Name))
 			return d.err()
 		case x.EventPayload:
-			tree, err := parseJSON(m.Payload)
+			tree, err := parseJSON(m.Payload, maxValues)
 			if err != nil {
 				return err
 			}
@@ -310,7 +310,7 @@ func (in *inbound) event(m eventstream.Message, v reflect.Value) error {
 			return d.err()
 		}
 	}
-	tree, err := parseJSON(m.Payload)
+	tree, err := parseJSON(m.Payload, maxValues)
 	if err != nil {
 		return err
 	}

@@ -170,7 +170,7 @@ func TestEveryEvent(t *testing.T) {
 			got := reflect.New(reflect.TypeOf(zero)).Elem()
 			f := got.FieldByName(m.Field)
 			f.Set(reflect.New(f.Type().Elem()))
-			tree, err := parseJSON(msg.Payload)
+			tree, err := parseJSON(msg.Payload, maxValues)
 			if err != nil {
 				t.Fatal(err)
 			}

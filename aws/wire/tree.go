@@ -16,16 +16,21 @@ import (
 	"github.com/galen-health/galen/platform/errs"
 )
 
-// MaxDepth bounds the nesting of an input document.
-const MaxDepth = 64
+// Bounds of an input document: how deep it nests, and how many values it has. A value costs many times its bytes in memory, so that a short document of very
+// many would be a large one. What a server answers is bounded by its bytes only.
+const (
+	MaxDepth  = 64
+	maxValues = 100_000
+	anyValues = math.MaxInt
+)
 
 // malformed is the protocol's answer to a body that cannot be read as what it says it is.
 func malformed(format string, args ...any) error {
 	return errs.Named(errs.Invalid, "SerializationException", format, args...)
 }
 
-// parseJSON reads one strict JSON document: duplicate keys, trailing data and nesting over MaxDepth are refused. Numbers stay text.
-func parseJSON(b []byte) (any, error) {
+// parseJSON reads one strict JSON document of at most this many values: duplicate keys, trailing data and nesting over MaxDepth are refused. Numbers stay text.
+func parseJSON(b []byte, most int) (any, error) {
 	if len(bytes.TrimSpace(b)) == 0 {
 		return map[string]any{}, nil
 	}
@@ -34,7 +39,7 @@ func parseJSON(b []byte) (any, error) {
 	}
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.UseNumber()
-	v, err := jsonValue(dec, 0)
+	v, err := jsonValue(dec, 0, &most)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +82,11 @@ func loneSurrogate(b []byte) bool {
 	return false
 }
 
-func jsonValue(dec *json.Decoder, depth int) (any, error) {
+// jsonValue reads the next value; left is how many more there may be.
+func jsonValue(dec *json.Decoder, depth int, left *int) (any, error) {
+	if *left--; *left < 0 {
+		return nil, malformed("the body has too many values")
+	}
 	if depth > MaxDepth {
 		return nil, malformed("the body nests deeper than %d levels", MaxDepth)
 	}
@@ -92,7 +101,7 @@ func jsonValue(dec *json.Decoder, depth int) (any, error) {
 	if delim == '[' {
 		list := []any{}
 		for dec.More() {
-			v, err := jsonValue(dec, depth+1)
+			v, err := jsonValue(dec, depth+1, left)
 			if err != nil {
 				return nil, err
 			}
@@ -113,7 +122,7 @@ func jsonValue(dec *json.Decoder, depth int) (any, error) {
 		if _, twice := object[key]; twice {
 			return nil, malformed("the body has the key %.64q twice in one object", key)
 		}
-		if object[key], err = jsonValue(dec, depth+1); err != nil {
+		if object[key], err = jsonValue(dec, depth+1, left); err != nil {
 			return nil, err
 		}
 	}

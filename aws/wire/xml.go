@@ -17,6 +17,7 @@ type element struct {
 	attrs    map[string]string
 	text     string
 	children []*element
+	said     []byte // text while it is read
 }
 
 func (e *element) child(name string) *element {
@@ -28,8 +29,8 @@ func (e *element) child(name string) *element {
 	return nil
 }
 
-// parseXML reads one XML document: no document type declaration, nesting within MaxDepth.
-func parseXML(b []byte) (*element, error) {
+// parseXML reads one XML document of at most this many elements and attributes: no document type declaration, nesting within MaxDepth.
+func parseXML(b []byte, most int) (*element, error) {
 	dec := xml.NewDecoder(bytes.NewReader(b))
 	var stack []*element
 	var root *element
@@ -51,7 +52,13 @@ func parseXML(b []byte) (*element, error) {
 			if root != nil && len(stack) == 0 {
 				return nil, malformedXML("the body has more than one root element")
 			}
-			e := &element{name: t.Name.Local, attrs: map[string]string{}}
+			if most -= 1 + len(t.Attr); most < 0 {
+				return nil, malformedXML("the body has too many elements")
+			}
+			e := &element{name: t.Name.Local}
+			if len(t.Attr) > 0 {
+				e.attrs = make(map[string]string, len(t.Attr))
+			}
 			for _, a := range t.Attr {
 				key := a.Name.Local
 				if a.Name.Space != "" && a.Name.Space != "xmlns" {
@@ -67,10 +74,13 @@ func parseXML(b []byte) (*element, error) {
 			}
 			stack = append(stack, e)
 		case xml.EndElement:
+			e := stack[len(stack)-1]
+			e.text, e.said = string(e.said), nil
 			stack = stack[:len(stack)-1]
 		case xml.CharData:
-			if len(stack) > 0 {
-				stack[len(stack)-1].text += string(t)
+			if len(stack) > 0 { // text may come in very many pieces, between comments
+				e := stack[len(stack)-1]
+				e.said = append(e.said, t...)
 			}
 		}
 	}
