@@ -1,0 +1,74 @@
+package operations
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/galen-health/galen/aws/sts"
+)
+
+// TestNotReadyWhenTheDiskIsNearlyFull: alive, but no place to send requests to; and the log says why.
+func TestNotReadyWhenTheDiskIsNearlyFull(t *testing.T) {
+	p := launch(t, t.TempDir(), "--min-free-bytes", "9000000000000000000")
+	p.until("it is not ready for want of room", func() bool {
+		status, body := p.admin("/readyz?verbose")
+		return status == http.StatusServiceUnavailable && strings.HasPrefix(body, "not ready\n") && strings.Contains(body, "disk: exhausted\n") && strings.Contains(body, "records: ok\n")
+	})
+	if status, _ := p.admin("/livez"); status != http.StatusOK {
+		t.Errorf("/livez answers %d", status)
+	}
+	if !strings.Contains(p.log(), `"msg":"not ready","engine":"disk"`) || !strings.Contains(p.log(), "make room") {
+		t.Error("the log does not say what to do")
+	}
+}
+
+// TestNotReadyWithoutAudit: a log that is gone while the server runs is found by asking it.
+func TestNotReadyWithoutAudit(t *testing.T) {
+	dir := t.TempDir()
+	p := start(t, dir)
+	old := filepath.Join(dir, "audit")
+	if err := os.Rename(old, old+".gone"); err != nil {
+		t.Fatal(err)
+	}
+	p.until("it is not ready", func() bool {
+		status, body := p.admin("/readyz")
+		return status == http.StatusServiceUnavailable && strings.Contains(body, "audit: ")
+	})
+}
+
+// TestMetrics: on the operator's listener for whoever reaches it, on the endpoint with the token alone.
+func TestMetrics(t *testing.T) {
+	const token = "scrape-me-0123456789"
+	p := start(t, t.TempDir(), "--metrics-token", token)
+	ctx := context.Background()
+	if _, err := sts.NewClient(p.client()).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{}); err != nil {
+		t.Fatal(err)
+	}
+	want := `galen_calls_total{error="",operation="GetCallerIdentity",service="sts",status="200"} 1`
+	p.until("the call is counted", func() bool { _, m := p.admin("/metrics"); return strings.Contains(m, want) })
+	for _, c := range []struct {
+		authorization string
+		status        int
+	}{{"", 401}, {"Bearer wrong", 401}, {"Bearer ", 401}, {token, 401}, {"Bearer " + token, 200}} {
+		r, err := http.NewRequest(http.MethodGet, "http://"+p.Addr+"/metrics", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", c.authorization)
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != c.status {
+			t.Errorf("%q: %d, want %d", c.authorization, resp.StatusCode, c.status)
+		}
+	}
+	if strings.Contains(p.log(), token) {
+		t.Error("the log holds the token")
+	}
+}
