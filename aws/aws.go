@@ -46,6 +46,7 @@ type Operation struct {
 	Errors     []*Shape
 	ReadOnly   bool
 	Unsigned   bool // the payload may go unsigned
+	Open       bool // takes no signature: the input itself proves who calls
 	Streams    bool // has an event stream
 	In, Out    reflect.Type
 	Call       func(ctx context.Context, service, input any, stream RawStream) (any, error) // the output is nil when the operation streams

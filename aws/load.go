@@ -183,7 +183,7 @@ func (d *document) service(pkg string) (*Service, error) {
 	}
 	for name, o := range d.Operations {
 		op := &Operation{Service: s, Name: name, Method: o.HTTP.Method, URI: o.HTTP.RequestURI, Status: o.HTTP.ResponseCode, ReadOnly: o.ReadOnly,
-			Unsigned: o.UnsignedPayload || o.AuthType == "v4-unsigned-body"}
+			Unsigned: o.UnsignedPayload || o.AuthType == "v4-unsigned-body", Open: o.AuthType == "none"}
 		if op.Status == 0 {
 			op.Status = 200
 		}

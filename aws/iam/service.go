@@ -14,12 +14,14 @@ import (
 
 // Service is every operation of IAM.
 type Service interface {
+	AddClientIDToOpenIDConnectProvider(ctx context.Context, in *AddClientIDToOpenIDConnectProviderInput) (*AddClientIDToOpenIDConnectProviderOutput, error)
 	AddUserToGroup(ctx context.Context, in *AddUserToGroupInput) (*AddUserToGroupOutput, error)
 	AttachGroupPolicy(ctx context.Context, in *AttachGroupPolicyInput) (*AttachGroupPolicyOutput, error)
 	AttachRolePolicy(ctx context.Context, in *AttachRolePolicyInput) (*AttachRolePolicyOutput, error)
 	AttachUserPolicy(ctx context.Context, in *AttachUserPolicyInput) (*AttachUserPolicyOutput, error)
 	CreateAccessKey(ctx context.Context, in *CreateAccessKeyInput) (*CreateAccessKeyOutput, error)
 	CreateGroup(ctx context.Context, in *CreateGroupInput) (*CreateGroupOutput, error)
+	CreateOpenIDConnectProvider(ctx context.Context, in *CreateOpenIDConnectProviderInput) (*CreateOpenIDConnectProviderOutput, error)
 	CreatePolicy(ctx context.Context, in *CreatePolicyInput) (*CreatePolicyOutput, error)
 	CreatePolicyVersion(ctx context.Context, in *CreatePolicyVersionInput) (*CreatePolicyVersionOutput, error)
 	CreateRole(ctx context.Context, in *CreateRoleInput) (*CreateRoleOutput, error)
@@ -27,6 +29,7 @@ type Service interface {
 	DeleteAccessKey(ctx context.Context, in *DeleteAccessKeyInput) (*DeleteAccessKeyOutput, error)
 	DeleteGroup(ctx context.Context, in *DeleteGroupInput) (*DeleteGroupOutput, error)
 	DeleteGroupPolicy(ctx context.Context, in *DeleteGroupPolicyInput) (*DeleteGroupPolicyOutput, error)
+	DeleteOpenIDConnectProvider(ctx context.Context, in *DeleteOpenIDConnectProviderInput) (*DeleteOpenIDConnectProviderOutput, error)
 	DeletePolicy(ctx context.Context, in *DeletePolicyInput) (*DeletePolicyOutput, error)
 	DeletePolicyVersion(ctx context.Context, in *DeletePolicyVersionInput) (*DeletePolicyVersionOutput, error)
 	DeleteRole(ctx context.Context, in *DeleteRoleInput) (*DeleteRoleOutput, error)
@@ -40,6 +43,7 @@ type Service interface {
 	DetachUserPolicy(ctx context.Context, in *DetachUserPolicyInput) (*DetachUserPolicyOutput, error)
 	GetGroup(ctx context.Context, in *GetGroupInput) (*GetGroupOutput, error)
 	GetGroupPolicy(ctx context.Context, in *GetGroupPolicyInput) (*GetGroupPolicyOutput, error)
+	GetOpenIDConnectProvider(ctx context.Context, in *GetOpenIDConnectProviderInput) (*GetOpenIDConnectProviderOutput, error)
 	GetPolicy(ctx context.Context, in *GetPolicyInput) (*GetPolicyOutput, error)
 	GetPolicyVersion(ctx context.Context, in *GetPolicyVersionInput) (*GetPolicyVersionOutput, error)
 	GetRole(ctx context.Context, in *GetRoleInput) (*GetRoleOutput, error)
@@ -51,6 +55,8 @@ type Service interface {
 	ListAttachedUserPolicies(ctx context.Context, in *ListAttachedUserPoliciesInput) (*ListAttachedUserPoliciesOutput, error)
 	ListGroups(ctx context.Context, in *ListGroupsInput) (*ListGroupsOutput, error)
 	ListGroupsForUser(ctx context.Context, in *ListGroupsForUserInput) (*ListGroupsForUserOutput, error)
+	ListOpenIDConnectProviderTags(ctx context.Context, in *ListOpenIDConnectProviderTagsInput) (*ListOpenIDConnectProviderTagsOutput, error)
+	ListOpenIDConnectProviders(ctx context.Context, in *ListOpenIDConnectProvidersInput) (*ListOpenIDConnectProvidersOutput, error)
 	ListPolicies(ctx context.Context, in *ListPoliciesInput) (*ListPoliciesOutput, error)
 	ListPolicyVersions(ctx context.Context, in *ListPolicyVersionsInput) (*ListPolicyVersionsOutput, error)
 	ListRolePolicies(ctx context.Context, in *ListRolePoliciesInput) (*ListRolePoliciesOutput, error)
@@ -64,16 +70,20 @@ type Service interface {
 	PutRolePolicy(ctx context.Context, in *PutRolePolicyInput) (*PutRolePolicyOutput, error)
 	PutUserPermissionsBoundary(ctx context.Context, in *PutUserPermissionsBoundaryInput) (*PutUserPermissionsBoundaryOutput, error)
 	PutUserPolicy(ctx context.Context, in *PutUserPolicyInput) (*PutUserPolicyOutput, error)
+	RemoveClientIDFromOpenIDConnectProvider(ctx context.Context, in *RemoveClientIDFromOpenIDConnectProviderInput) (*RemoveClientIDFromOpenIDConnectProviderOutput, error)
 	RemoveUserFromGroup(ctx context.Context, in *RemoveUserFromGroupInput) (*RemoveUserFromGroupOutput, error)
 	SetDefaultPolicyVersion(ctx context.Context, in *SetDefaultPolicyVersionInput) (*SetDefaultPolicyVersionOutput, error)
 	SimulateCustomPolicy(ctx context.Context, in *SimulateCustomPolicyInput) (*SimulateCustomPolicyOutput, error)
 	SimulatePrincipalPolicy(ctx context.Context, in *SimulatePrincipalPolicyInput) (*SimulatePrincipalPolicyOutput, error)
+	TagOpenIDConnectProvider(ctx context.Context, in *TagOpenIDConnectProviderInput) (*TagOpenIDConnectProviderOutput, error)
 	TagRole(ctx context.Context, in *TagRoleInput) (*TagRoleOutput, error)
 	TagUser(ctx context.Context, in *TagUserInput) (*TagUserOutput, error)
+	UntagOpenIDConnectProvider(ctx context.Context, in *UntagOpenIDConnectProviderInput) (*UntagOpenIDConnectProviderOutput, error)
 	UntagRole(ctx context.Context, in *UntagRoleInput) (*UntagRoleOutput, error)
 	UntagUser(ctx context.Context, in *UntagUserInput) (*UntagUserOutput, error)
 	UpdateAccessKey(ctx context.Context, in *UpdateAccessKeyInput) (*UpdateAccessKeyOutput, error)
 	UpdateAssumeRolePolicy(ctx context.Context, in *UpdateAssumeRolePolicyInput) (*UpdateAssumeRolePolicyOutput, error)
+	UpdateOpenIDConnectProviderThumbprint(ctx context.Context, in *UpdateOpenIDConnectProviderThumbprintInput) (*UpdateOpenIDConnectProviderThumbprintOutput, error)
 }
 
 // Unimplemented answers every operation with the documented not-implemented error; a service embeds it and offers what it has.
@@ -83,6 +93,11 @@ var _ Service = Unimplemented{}
 
 func unimplemented(op string) error {
 	return errs.New(errs.Unsupported, "%s is part of the contract but not offered by this version of Galen; docs/compatibility.md lists what is", op)
+}
+
+// AddClientIDToOpenIDConnectProvider is not implemented.
+func (Unimplemented) AddClientIDToOpenIDConnectProvider(context.Context, *AddClientIDToOpenIDConnectProviderInput) (*AddClientIDToOpenIDConnectProviderOutput, error) {
+	return nil, unimplemented("AddClientIDToOpenIDConnectProvider")
 }
 
 // AddUserToGroup is not implemented.
@@ -113,6 +128,11 @@ func (Unimplemented) CreateAccessKey(context.Context, *CreateAccessKeyInput) (*C
 // CreateGroup is not implemented.
 func (Unimplemented) CreateGroup(context.Context, *CreateGroupInput) (*CreateGroupOutput, error) {
 	return nil, unimplemented("CreateGroup")
+}
+
+// CreateOpenIDConnectProvider is not implemented.
+func (Unimplemented) CreateOpenIDConnectProvider(context.Context, *CreateOpenIDConnectProviderInput) (*CreateOpenIDConnectProviderOutput, error) {
+	return nil, unimplemented("CreateOpenIDConnectProvider")
 }
 
 // CreatePolicy is not implemented.
@@ -148,6 +168,11 @@ func (Unimplemented) DeleteGroup(context.Context, *DeleteGroupInput) (*DeleteGro
 // DeleteGroupPolicy is not implemented.
 func (Unimplemented) DeleteGroupPolicy(context.Context, *DeleteGroupPolicyInput) (*DeleteGroupPolicyOutput, error) {
 	return nil, unimplemented("DeleteGroupPolicy")
+}
+
+// DeleteOpenIDConnectProvider is not implemented.
+func (Unimplemented) DeleteOpenIDConnectProvider(context.Context, *DeleteOpenIDConnectProviderInput) (*DeleteOpenIDConnectProviderOutput, error) {
+	return nil, unimplemented("DeleteOpenIDConnectProvider")
 }
 
 // DeletePolicy is not implemented.
@@ -215,6 +240,11 @@ func (Unimplemented) GetGroupPolicy(context.Context, *GetGroupPolicyInput) (*Get
 	return nil, unimplemented("GetGroupPolicy")
 }
 
+// GetOpenIDConnectProvider is not implemented.
+func (Unimplemented) GetOpenIDConnectProvider(context.Context, *GetOpenIDConnectProviderInput) (*GetOpenIDConnectProviderOutput, error) {
+	return nil, unimplemented("GetOpenIDConnectProvider")
+}
+
 // GetPolicy is not implemented.
 func (Unimplemented) GetPolicy(context.Context, *GetPolicyInput) (*GetPolicyOutput, error) {
 	return nil, unimplemented("GetPolicy")
@@ -268,6 +298,16 @@ func (Unimplemented) ListGroups(context.Context, *ListGroupsInput) (*ListGroupsO
 // ListGroupsForUser is not implemented.
 func (Unimplemented) ListGroupsForUser(context.Context, *ListGroupsForUserInput) (*ListGroupsForUserOutput, error) {
 	return nil, unimplemented("ListGroupsForUser")
+}
+
+// ListOpenIDConnectProviderTags is not implemented.
+func (Unimplemented) ListOpenIDConnectProviderTags(context.Context, *ListOpenIDConnectProviderTagsInput) (*ListOpenIDConnectProviderTagsOutput, error) {
+	return nil, unimplemented("ListOpenIDConnectProviderTags")
+}
+
+// ListOpenIDConnectProviders is not implemented.
+func (Unimplemented) ListOpenIDConnectProviders(context.Context, *ListOpenIDConnectProvidersInput) (*ListOpenIDConnectProvidersOutput, error) {
+	return nil, unimplemented("ListOpenIDConnectProviders")
 }
 
 // ListPolicies is not implemented.
@@ -335,6 +375,11 @@ func (Unimplemented) PutUserPolicy(context.Context, *PutUserPolicyInput) (*PutUs
 	return nil, unimplemented("PutUserPolicy")
 }
 
+// RemoveClientIDFromOpenIDConnectProvider is not implemented.
+func (Unimplemented) RemoveClientIDFromOpenIDConnectProvider(context.Context, *RemoveClientIDFromOpenIDConnectProviderInput) (*RemoveClientIDFromOpenIDConnectProviderOutput, error) {
+	return nil, unimplemented("RemoveClientIDFromOpenIDConnectProvider")
+}
+
 // RemoveUserFromGroup is not implemented.
 func (Unimplemented) RemoveUserFromGroup(context.Context, *RemoveUserFromGroupInput) (*RemoveUserFromGroupOutput, error) {
 	return nil, unimplemented("RemoveUserFromGroup")
@@ -355,6 +400,11 @@ func (Unimplemented) SimulatePrincipalPolicy(context.Context, *SimulatePrincipal
 	return nil, unimplemented("SimulatePrincipalPolicy")
 }
 
+// TagOpenIDConnectProvider is not implemented.
+func (Unimplemented) TagOpenIDConnectProvider(context.Context, *TagOpenIDConnectProviderInput) (*TagOpenIDConnectProviderOutput, error) {
+	return nil, unimplemented("TagOpenIDConnectProvider")
+}
+
 // TagRole is not implemented.
 func (Unimplemented) TagRole(context.Context, *TagRoleInput) (*TagRoleOutput, error) {
 	return nil, unimplemented("TagRole")
@@ -363,6 +413,11 @@ func (Unimplemented) TagRole(context.Context, *TagRoleInput) (*TagRoleOutput, er
 // TagUser is not implemented.
 func (Unimplemented) TagUser(context.Context, *TagUserInput) (*TagUserOutput, error) {
 	return nil, unimplemented("TagUser")
+}
+
+// UntagOpenIDConnectProvider is not implemented.
+func (Unimplemented) UntagOpenIDConnectProvider(context.Context, *UntagOpenIDConnectProviderInput) (*UntagOpenIDConnectProviderOutput, error) {
+	return nil, unimplemented("UntagOpenIDConnectProvider")
 }
 
 // UntagRole is not implemented.
@@ -385,6 +440,11 @@ func (Unimplemented) UpdateAssumeRolePolicy(context.Context, *UpdateAssumeRolePo
 	return nil, unimplemented("UpdateAssumeRolePolicy")
 }
 
+// UpdateOpenIDConnectProviderThumbprint is not implemented.
+func (Unimplemented) UpdateOpenIDConnectProviderThumbprint(context.Context, *UpdateOpenIDConnectProviderThumbprintInput) (*UpdateOpenIDConnectProviderThumbprintOutput, error) {
+	return nil, unimplemented("UpdateOpenIDConnectProviderThumbprint")
+}
+
 // Client calls the operations through an invoker: over HTTP or in the process.
 type Client struct{ invoker aws.Invoker }
 
@@ -392,6 +452,15 @@ var _ Service = (*Client)(nil)
 
 // NewClient returns a client that calls through inv.
 func NewClient(inv aws.Invoker) *Client { return &Client{inv} }
+
+// AddClientIDToOpenIDConnectProvider calls the operation.
+func (c *Client) AddClientIDToOpenIDConnectProvider(ctx context.Context, in *AddClientIDToOpenIDConnectProviderInput) (*AddClientIDToOpenIDConnectProviderOutput, error) {
+	out := new(AddClientIDToOpenIDConnectProviderOutput)
+	if err := c.invoker.Invoke(ctx, Contract.Operations["AddClientIDToOpenIDConnectProvider"], in, out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
 
 // AddUserToGroup calls the operation.
 func (c *Client) AddUserToGroup(ctx context.Context, in *AddUserToGroupInput) (*AddUserToGroupOutput, error) {
@@ -442,6 +511,15 @@ func (c *Client) CreateAccessKey(ctx context.Context, in *CreateAccessKeyInput) 
 func (c *Client) CreateGroup(ctx context.Context, in *CreateGroupInput) (*CreateGroupOutput, error) {
 	out := new(CreateGroupOutput)
 	if err := c.invoker.Invoke(ctx, Contract.Operations["CreateGroup"], in, out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// CreateOpenIDConnectProvider calls the operation.
+func (c *Client) CreateOpenIDConnectProvider(ctx context.Context, in *CreateOpenIDConnectProviderInput) (*CreateOpenIDConnectProviderOutput, error) {
+	out := new(CreateOpenIDConnectProviderOutput)
+	if err := c.invoker.Invoke(ctx, Contract.Operations["CreateOpenIDConnectProvider"], in, out); err != nil {
 		return nil, err
 	}
 	return out, nil
@@ -505,6 +583,15 @@ func (c *Client) DeleteGroup(ctx context.Context, in *DeleteGroupInput) (*Delete
 func (c *Client) DeleteGroupPolicy(ctx context.Context, in *DeleteGroupPolicyInput) (*DeleteGroupPolicyOutput, error) {
 	out := new(DeleteGroupPolicyOutput)
 	if err := c.invoker.Invoke(ctx, Contract.Operations["DeleteGroupPolicy"], in, out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// DeleteOpenIDConnectProvider calls the operation.
+func (c *Client) DeleteOpenIDConnectProvider(ctx context.Context, in *DeleteOpenIDConnectProviderInput) (*DeleteOpenIDConnectProviderOutput, error) {
+	out := new(DeleteOpenIDConnectProviderOutput)
+	if err := c.invoker.Invoke(ctx, Contract.Operations["DeleteOpenIDConnectProvider"], in, out); err != nil {
 		return nil, err
 	}
 	return out, nil
@@ -627,6 +714,15 @@ func (c *Client) GetGroupPolicy(ctx context.Context, in *GetGroupPolicyInput) (*
 	return out, nil
 }
 
+// GetOpenIDConnectProvider calls the operation.
+func (c *Client) GetOpenIDConnectProvider(ctx context.Context, in *GetOpenIDConnectProviderInput) (*GetOpenIDConnectProviderOutput, error) {
+	out := new(GetOpenIDConnectProviderOutput)
+	if err := c.invoker.Invoke(ctx, Contract.Operations["GetOpenIDConnectProvider"], in, out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // GetPolicy calls the operation.
 func (c *Client) GetPolicy(ctx context.Context, in *GetPolicyInput) (*GetPolicyOutput, error) {
 	out := new(GetPolicyOutput)
@@ -721,6 +817,24 @@ func (c *Client) ListGroups(ctx context.Context, in *ListGroupsInput) (*ListGrou
 func (c *Client) ListGroupsForUser(ctx context.Context, in *ListGroupsForUserInput) (*ListGroupsForUserOutput, error) {
 	out := new(ListGroupsForUserOutput)
 	if err := c.invoker.Invoke(ctx, Contract.Operations["ListGroupsForUser"], in, out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ListOpenIDConnectProviderTags calls the operation.
+func (c *Client) ListOpenIDConnectProviderTags(ctx context.Context, in *ListOpenIDConnectProviderTagsInput) (*ListOpenIDConnectProviderTagsOutput, error) {
+	out := new(ListOpenIDConnectProviderTagsOutput)
+	if err := c.invoker.Invoke(ctx, Contract.Operations["ListOpenIDConnectProviderTags"], in, out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ListOpenIDConnectProviders calls the operation.
+func (c *Client) ListOpenIDConnectProviders(ctx context.Context, in *ListOpenIDConnectProvidersInput) (*ListOpenIDConnectProvidersOutput, error) {
+	out := new(ListOpenIDConnectProvidersOutput)
+	if err := c.invoker.Invoke(ctx, Contract.Operations["ListOpenIDConnectProviders"], in, out); err != nil {
 		return nil, err
 	}
 	return out, nil
@@ -843,6 +957,15 @@ func (c *Client) PutUserPolicy(ctx context.Context, in *PutUserPolicyInput) (*Pu
 	return out, nil
 }
 
+// RemoveClientIDFromOpenIDConnectProvider calls the operation.
+func (c *Client) RemoveClientIDFromOpenIDConnectProvider(ctx context.Context, in *RemoveClientIDFromOpenIDConnectProviderInput) (*RemoveClientIDFromOpenIDConnectProviderOutput, error) {
+	out := new(RemoveClientIDFromOpenIDConnectProviderOutput)
+	if err := c.invoker.Invoke(ctx, Contract.Operations["RemoveClientIDFromOpenIDConnectProvider"], in, out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // RemoveUserFromGroup calls the operation.
 func (c *Client) RemoveUserFromGroup(ctx context.Context, in *RemoveUserFromGroupInput) (*RemoveUserFromGroupOutput, error) {
 	out := new(RemoveUserFromGroupOutput)
@@ -879,6 +1002,15 @@ func (c *Client) SimulatePrincipalPolicy(ctx context.Context, in *SimulatePrinci
 	return out, nil
 }
 
+// TagOpenIDConnectProvider calls the operation.
+func (c *Client) TagOpenIDConnectProvider(ctx context.Context, in *TagOpenIDConnectProviderInput) (*TagOpenIDConnectProviderOutput, error) {
+	out := new(TagOpenIDConnectProviderOutput)
+	if err := c.invoker.Invoke(ctx, Contract.Operations["TagOpenIDConnectProvider"], in, out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // TagRole calls the operation.
 func (c *Client) TagRole(ctx context.Context, in *TagRoleInput) (*TagRoleOutput, error) {
 	out := new(TagRoleOutput)
@@ -892,6 +1024,15 @@ func (c *Client) TagRole(ctx context.Context, in *TagRoleInput) (*TagRoleOutput,
 func (c *Client) TagUser(ctx context.Context, in *TagUserInput) (*TagUserOutput, error) {
 	out := new(TagUserOutput)
 	if err := c.invoker.Invoke(ctx, Contract.Operations["TagUser"], in, out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// UntagOpenIDConnectProvider calls the operation.
+func (c *Client) UntagOpenIDConnectProvider(ctx context.Context, in *UntagOpenIDConnectProviderInput) (*UntagOpenIDConnectProviderOutput, error) {
+	out := new(UntagOpenIDConnectProviderOutput)
+	if err := c.invoker.Invoke(ctx, Contract.Operations["UntagOpenIDConnectProvider"], in, out); err != nil {
 		return nil, err
 	}
 	return out, nil
@@ -933,8 +1074,20 @@ func (c *Client) UpdateAssumeRolePolicy(ctx context.Context, in *UpdateAssumeRol
 	return out, nil
 }
 
+// UpdateOpenIDConnectProviderThumbprint calls the operation.
+func (c *Client) UpdateOpenIDConnectProviderThumbprint(ctx context.Context, in *UpdateOpenIDConnectProviderThumbprintInput) (*UpdateOpenIDConnectProviderThumbprintOutput, error) {
+	out := new(UpdateOpenIDConnectProviderThumbprintOutput)
+	if err := c.invoker.Invoke(ctx, Contract.Operations["UpdateOpenIDConnectProviderThumbprint"], in, out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // Contract is the contract with its Go types.
 var Contract = aws.Load(model.Files, "iam.json", "iam", map[string]aws.Types{
+	"AddClientIDToOpenIDConnectProvider": {In: reflect.TypeFor[AddClientIDToOpenIDConnectProviderInput](), Out: reflect.TypeFor[AddClientIDToOpenIDConnectProviderOutput](), Call: func(ctx context.Context, s, in any, _ aws.RawStream) (any, error) {
+		return s.(Service).AddClientIDToOpenIDConnectProvider(ctx, in.(*AddClientIDToOpenIDConnectProviderInput))
+	}},
 	"AddUserToGroup": {In: reflect.TypeFor[AddUserToGroupInput](), Out: reflect.TypeFor[AddUserToGroupOutput](), Call: func(ctx context.Context, s, in any, _ aws.RawStream) (any, error) {
 		return s.(Service).AddUserToGroup(ctx, in.(*AddUserToGroupInput))
 	}},
@@ -952,6 +1105,9 @@ var Contract = aws.Load(model.Files, "iam.json", "iam", map[string]aws.Types{
 	}},
 	"CreateGroup": {In: reflect.TypeFor[CreateGroupInput](), Out: reflect.TypeFor[CreateGroupOutput](), Call: func(ctx context.Context, s, in any, _ aws.RawStream) (any, error) {
 		return s.(Service).CreateGroup(ctx, in.(*CreateGroupInput))
+	}},
+	"CreateOpenIDConnectProvider": {In: reflect.TypeFor[CreateOpenIDConnectProviderInput](), Out: reflect.TypeFor[CreateOpenIDConnectProviderOutput](), Call: func(ctx context.Context, s, in any, _ aws.RawStream) (any, error) {
+		return s.(Service).CreateOpenIDConnectProvider(ctx, in.(*CreateOpenIDConnectProviderInput))
 	}},
 	"CreatePolicy": {In: reflect.TypeFor[CreatePolicyInput](), Out: reflect.TypeFor[CreatePolicyOutput](), Call: func(ctx context.Context, s, in any, _ aws.RawStream) (any, error) {
 		return s.(Service).CreatePolicy(ctx, in.(*CreatePolicyInput))
@@ -973,6 +1129,9 @@ var Contract = aws.Load(model.Files, "iam.json", "iam", map[string]aws.Types{
 	}},
 	"DeleteGroupPolicy": {In: reflect.TypeFor[DeleteGroupPolicyInput](), Out: reflect.TypeFor[DeleteGroupPolicyOutput](), Call: func(ctx context.Context, s, in any, _ aws.RawStream) (any, error) {
 		return s.(Service).DeleteGroupPolicy(ctx, in.(*DeleteGroupPolicyInput))
+	}},
+	"DeleteOpenIDConnectProvider": {In: reflect.TypeFor[DeleteOpenIDConnectProviderInput](), Out: reflect.TypeFor[DeleteOpenIDConnectProviderOutput](), Call: func(ctx context.Context, s, in any, _ aws.RawStream) (any, error) {
+		return s.(Service).DeleteOpenIDConnectProvider(ctx, in.(*DeleteOpenIDConnectProviderInput))
 	}},
 	"DeletePolicy": {In: reflect.TypeFor[DeletePolicyInput](), Out: reflect.TypeFor[DeletePolicyOutput](), Call: func(ctx context.Context, s, in any, _ aws.RawStream) (any, error) {
 		return s.(Service).DeletePolicy(ctx, in.(*DeletePolicyInput))
@@ -1013,6 +1172,9 @@ var Contract = aws.Load(model.Files, "iam.json", "iam", map[string]aws.Types{
 	"GetGroupPolicy": {In: reflect.TypeFor[GetGroupPolicyInput](), Out: reflect.TypeFor[GetGroupPolicyOutput](), Call: func(ctx context.Context, s, in any, _ aws.RawStream) (any, error) {
 		return s.(Service).GetGroupPolicy(ctx, in.(*GetGroupPolicyInput))
 	}},
+	"GetOpenIDConnectProvider": {In: reflect.TypeFor[GetOpenIDConnectProviderInput](), Out: reflect.TypeFor[GetOpenIDConnectProviderOutput](), Call: func(ctx context.Context, s, in any, _ aws.RawStream) (any, error) {
+		return s.(Service).GetOpenIDConnectProvider(ctx, in.(*GetOpenIDConnectProviderInput))
+	}},
 	"GetPolicy": {In: reflect.TypeFor[GetPolicyInput](), Out: reflect.TypeFor[GetPolicyOutput](), Call: func(ctx context.Context, s, in any, _ aws.RawStream) (any, error) {
 		return s.(Service).GetPolicy(ctx, in.(*GetPolicyInput))
 	}},
@@ -1045,6 +1207,12 @@ var Contract = aws.Load(model.Files, "iam.json", "iam", map[string]aws.Types{
 	}},
 	"ListGroupsForUser": {In: reflect.TypeFor[ListGroupsForUserInput](), Out: reflect.TypeFor[ListGroupsForUserOutput](), Call: func(ctx context.Context, s, in any, _ aws.RawStream) (any, error) {
 		return s.(Service).ListGroupsForUser(ctx, in.(*ListGroupsForUserInput))
+	}},
+	"ListOpenIDConnectProviderTags": {In: reflect.TypeFor[ListOpenIDConnectProviderTagsInput](), Out: reflect.TypeFor[ListOpenIDConnectProviderTagsOutput](), Call: func(ctx context.Context, s, in any, _ aws.RawStream) (any, error) {
+		return s.(Service).ListOpenIDConnectProviderTags(ctx, in.(*ListOpenIDConnectProviderTagsInput))
+	}},
+	"ListOpenIDConnectProviders": {In: reflect.TypeFor[ListOpenIDConnectProvidersInput](), Out: reflect.TypeFor[ListOpenIDConnectProvidersOutput](), Call: func(ctx context.Context, s, in any, _ aws.RawStream) (any, error) {
+		return s.(Service).ListOpenIDConnectProviders(ctx, in.(*ListOpenIDConnectProvidersInput))
 	}},
 	"ListPolicies": {In: reflect.TypeFor[ListPoliciesInput](), Out: reflect.TypeFor[ListPoliciesOutput](), Call: func(ctx context.Context, s, in any, _ aws.RawStream) (any, error) {
 		return s.(Service).ListPolicies(ctx, in.(*ListPoliciesInput))
@@ -1085,6 +1253,9 @@ var Contract = aws.Load(model.Files, "iam.json", "iam", map[string]aws.Types{
 	"PutUserPolicy": {In: reflect.TypeFor[PutUserPolicyInput](), Out: reflect.TypeFor[PutUserPolicyOutput](), Call: func(ctx context.Context, s, in any, _ aws.RawStream) (any, error) {
 		return s.(Service).PutUserPolicy(ctx, in.(*PutUserPolicyInput))
 	}},
+	"RemoveClientIDFromOpenIDConnectProvider": {In: reflect.TypeFor[RemoveClientIDFromOpenIDConnectProviderInput](), Out: reflect.TypeFor[RemoveClientIDFromOpenIDConnectProviderOutput](), Call: func(ctx context.Context, s, in any, _ aws.RawStream) (any, error) {
+		return s.(Service).RemoveClientIDFromOpenIDConnectProvider(ctx, in.(*RemoveClientIDFromOpenIDConnectProviderInput))
+	}},
 	"RemoveUserFromGroup": {In: reflect.TypeFor[RemoveUserFromGroupInput](), Out: reflect.TypeFor[RemoveUserFromGroupOutput](), Call: func(ctx context.Context, s, in any, _ aws.RawStream) (any, error) {
 		return s.(Service).RemoveUserFromGroup(ctx, in.(*RemoveUserFromGroupInput))
 	}},
@@ -1097,11 +1268,17 @@ var Contract = aws.Load(model.Files, "iam.json", "iam", map[string]aws.Types{
 	"SimulatePrincipalPolicy": {In: reflect.TypeFor[SimulatePrincipalPolicyInput](), Out: reflect.TypeFor[SimulatePrincipalPolicyOutput](), Call: func(ctx context.Context, s, in any, _ aws.RawStream) (any, error) {
 		return s.(Service).SimulatePrincipalPolicy(ctx, in.(*SimulatePrincipalPolicyInput))
 	}},
+	"TagOpenIDConnectProvider": {In: reflect.TypeFor[TagOpenIDConnectProviderInput](), Out: reflect.TypeFor[TagOpenIDConnectProviderOutput](), Call: func(ctx context.Context, s, in any, _ aws.RawStream) (any, error) {
+		return s.(Service).TagOpenIDConnectProvider(ctx, in.(*TagOpenIDConnectProviderInput))
+	}},
 	"TagRole": {In: reflect.TypeFor[TagRoleInput](), Out: reflect.TypeFor[TagRoleOutput](), Call: func(ctx context.Context, s, in any, _ aws.RawStream) (any, error) {
 		return s.(Service).TagRole(ctx, in.(*TagRoleInput))
 	}},
 	"TagUser": {In: reflect.TypeFor[TagUserInput](), Out: reflect.TypeFor[TagUserOutput](), Call: func(ctx context.Context, s, in any, _ aws.RawStream) (any, error) {
 		return s.(Service).TagUser(ctx, in.(*TagUserInput))
+	}},
+	"UntagOpenIDConnectProvider": {In: reflect.TypeFor[UntagOpenIDConnectProviderInput](), Out: reflect.TypeFor[UntagOpenIDConnectProviderOutput](), Call: func(ctx context.Context, s, in any, _ aws.RawStream) (any, error) {
+		return s.(Service).UntagOpenIDConnectProvider(ctx, in.(*UntagOpenIDConnectProviderInput))
 	}},
 	"UntagRole": {In: reflect.TypeFor[UntagRoleInput](), Out: reflect.TypeFor[UntagRoleOutput](), Call: func(ctx context.Context, s, in any, _ aws.RawStream) (any, error) {
 		return s.(Service).UntagRole(ctx, in.(*UntagRoleInput))
@@ -1114,5 +1291,8 @@ var Contract = aws.Load(model.Files, "iam.json", "iam", map[string]aws.Types{
 	}},
 	"UpdateAssumeRolePolicy": {In: reflect.TypeFor[UpdateAssumeRolePolicyInput](), Out: reflect.TypeFor[UpdateAssumeRolePolicyOutput](), Call: func(ctx context.Context, s, in any, _ aws.RawStream) (any, error) {
 		return s.(Service).UpdateAssumeRolePolicy(ctx, in.(*UpdateAssumeRolePolicyInput))
+	}},
+	"UpdateOpenIDConnectProviderThumbprint": {In: reflect.TypeFor[UpdateOpenIDConnectProviderThumbprintInput](), Out: reflect.TypeFor[UpdateOpenIDConnectProviderThumbprintOutput](), Call: func(ctx context.Context, s, in any, _ aws.RawStream) (any, error) {
+		return s.(Service).UpdateOpenIDConnectProviderThumbprint(ctx, in.(*UpdateOpenIDConnectProviderThumbprintInput))
 	}},
 })

@@ -6,6 +6,16 @@ import (
 	"time"
 )
 
+// AddClientIDToOpenIDConnectProviderInput is the input of AddClientIDToOpenIDConnectProvider.
+type AddClientIDToOpenIDConnectProviderInput struct {
+	OpenIDConnectProviderArn string // required
+	ClientID                 string // required
+}
+
+// AddClientIDToOpenIDConnectProviderOutput is the output of AddClientIDToOpenIDConnectProvider.
+type AddClientIDToOpenIDConnectProviderOutput struct {
+}
+
 // AddUserToGroupInput is the input of AddUserToGroup.
 type AddUserToGroupInput struct {
 	GroupName string // required
@@ -65,6 +75,20 @@ type CreateGroupInput struct {
 // CreateGroupOutput is the output of CreateGroup.
 type CreateGroupOutput struct {
 	Group *Group // required
+}
+
+// CreateOpenIDConnectProviderInput is the input of CreateOpenIDConnectProvider.
+type CreateOpenIDConnectProviderInput struct {
+	Url            string // required
+	ClientIDList   []string
+	ThumbprintList []string
+	Tags           []Tag
+}
+
+// CreateOpenIDConnectProviderOutput is the output of CreateOpenIDConnectProvider.
+type CreateOpenIDConnectProviderOutput struct {
+	OpenIDConnectProviderArn string
+	Tags                     []Tag
 }
 
 // CreatePolicyInput is the input of CreatePolicy.
@@ -149,6 +173,15 @@ type DeleteGroupPolicyInput struct {
 
 // DeleteGroupPolicyOutput is the output of DeleteGroupPolicy.
 type DeleteGroupPolicyOutput struct {
+}
+
+// DeleteOpenIDConnectProviderInput is the input of DeleteOpenIDConnectProvider.
+type DeleteOpenIDConnectProviderInput struct {
+	OpenIDConnectProviderArn string // required
+}
+
+// DeleteOpenIDConnectProviderOutput is the output of DeleteOpenIDConnectProvider.
+type DeleteOpenIDConnectProviderOutput struct {
 }
 
 // DeletePolicyInput is the input of DeletePolicy.
@@ -282,6 +315,20 @@ type GetGroupPolicyOutput struct {
 	GroupName      string // required
 	PolicyName     string // required
 	PolicyDocument string // required
+}
+
+// GetOpenIDConnectProviderInput is the input of GetOpenIDConnectProvider.
+type GetOpenIDConnectProviderInput struct {
+	OpenIDConnectProviderArn string // required
+}
+
+// GetOpenIDConnectProviderOutput is the output of GetOpenIDConnectProvider.
+type GetOpenIDConnectProviderOutput struct {
+	Url            string
+	ClientIDList   []string
+	ThumbprintList []string
+	CreateDate     time.Time
+	Tags           []Tag
 }
 
 // GetPolicyInput is the input of GetPolicy.
@@ -421,6 +468,29 @@ type ListGroupsForUserOutput struct {
 	Groups      []Group // required
 	IsTruncated *bool
 	Marker      string
+}
+
+// ListOpenIDConnectProviderTagsInput is the input of ListOpenIDConnectProviderTags.
+type ListOpenIDConnectProviderTagsInput struct {
+	OpenIDConnectProviderArn string // required
+	Marker                   string
+	MaxItems                 *int32
+}
+
+// ListOpenIDConnectProviderTagsOutput is the output of ListOpenIDConnectProviderTags.
+type ListOpenIDConnectProviderTagsOutput struct {
+	Tags        []Tag // required
+	IsTruncated *bool
+	Marker      string
+}
+
+// ListOpenIDConnectProvidersInput is the input of ListOpenIDConnectProviders.
+type ListOpenIDConnectProvidersInput struct {
+}
+
+// ListOpenIDConnectProvidersOutput is the output of ListOpenIDConnectProviders.
+type ListOpenIDConnectProvidersOutput struct {
+	OpenIDConnectProviderList []OpenIDConnectProviderListEntry
 }
 
 // ListPoliciesInput is the input of ListPolicies.
@@ -591,6 +661,16 @@ type PutUserPolicyInput struct {
 type PutUserPolicyOutput struct {
 }
 
+// RemoveClientIDFromOpenIDConnectProviderInput is the input of RemoveClientIDFromOpenIDConnectProvider.
+type RemoveClientIDFromOpenIDConnectProviderInput struct {
+	OpenIDConnectProviderArn string // required
+	ClientID                 string // required
+}
+
+// RemoveClientIDFromOpenIDConnectProviderOutput is the output of RemoveClientIDFromOpenIDConnectProvider.
+type RemoveClientIDFromOpenIDConnectProviderOutput struct {
+}
+
 // RemoveUserFromGroupInput is the input of RemoveUserFromGroup.
 type RemoveUserFromGroupInput struct {
 	GroupName string // required
@@ -658,6 +738,16 @@ type SimulatePrincipalPolicyOutput struct {
 	Marker            string
 }
 
+// TagOpenIDConnectProviderInput is the input of TagOpenIDConnectProvider.
+type TagOpenIDConnectProviderInput struct {
+	OpenIDConnectProviderArn string // required
+	Tags                     []Tag  // required
+}
+
+// TagOpenIDConnectProviderOutput is the output of TagOpenIDConnectProvider.
+type TagOpenIDConnectProviderOutput struct {
+}
+
 // TagRoleInput is the input of TagRole.
 type TagRoleInput struct {
 	RoleName string // required
@@ -676,6 +766,16 @@ type TagUserInput struct {
 
 // TagUserOutput is the output of TagUser.
 type TagUserOutput struct {
+}
+
+// UntagOpenIDConnectProviderInput is the input of UntagOpenIDConnectProvider.
+type UntagOpenIDConnectProviderInput struct {
+	OpenIDConnectProviderArn string   // required
+	TagKeys                  []string // required
+}
+
+// UntagOpenIDConnectProviderOutput is the output of UntagOpenIDConnectProvider.
+type UntagOpenIDConnectProviderOutput struct {
 }
 
 // UntagRoleInput is the input of UntagRole.
@@ -717,6 +817,16 @@ type UpdateAssumeRolePolicyInput struct {
 
 // UpdateAssumeRolePolicyOutput is the output of UpdateAssumeRolePolicy.
 type UpdateAssumeRolePolicyOutput struct {
+}
+
+// UpdateOpenIDConnectProviderThumbprintInput is the input of UpdateOpenIDConnectProviderThumbprint.
+type UpdateOpenIDConnectProviderThumbprintInput struct {
+	OpenIDConnectProviderArn string   // required
+	ThumbprintList           []string // required
+}
+
+// UpdateOpenIDConnectProviderThumbprintOutput is the output of UpdateOpenIDConnectProviderThumbprint.
+type UpdateOpenIDConnectProviderThumbprintOutput struct {
 }
 
 // AccessKey is a structure of the contract.
@@ -811,6 +921,11 @@ type InlinePolicyIdentifierType struct {
 	PolicyName     string         // required
 	AttachmentType AttachmentType // required
 	AttachmentName string         // required
+}
+
+// OpenIDConnectProviderListEntry is a structure of the contract.
+type OpenIDConnectProviderListEntry struct {
+	Arn string
 }
 
 // OrderedOrganizationPolicyType is a structure of the contract.
