@@ -1,7 +1,6 @@
 package badinput
 
 import (
-	"bytes"
 	"encoding/json"
 	"encoding/xml"
 	"io"
@@ -164,10 +163,23 @@ func (a answer) accepted(t *testing.T, what string) answer {
 func (a answer) field(t *testing.T, name string) string {
 	t.Helper()
 	var m map[string]any
-	dec := json.NewDecoder(bytes.NewReader([]byte(a.body)))
+	dec := json.NewDecoder(strings.NewReader(a.body))
+	dec.UseNumber() // there are numbers that no float holds
 	if err := dec.Decode(&m); err != nil {
 		t.Fatalf("%v in %.300s", err, a.body)
 	}
 	s, _ := m[name].(string)
 	return s
+}
+
+// until waits for something that becomes true a moment later.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for range 600 {
+		if ok() {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatalf("after half a minute it is not so: %s", what)
 }

@@ -296,3 +296,18 @@ func ProcessCPU(t testing.TB, pid int) time.Duration {
 func (s *Server) Client() *client.HTTP {
 	return &client.HTTP{Base: s.URL, Region: Region, Credentials: sigv4.Credentials{AccessKeyID: AccessKeyID, SecretAccessKey: SecretAccessKey}}
 }
+
+// PeakMemory is the most memory in bytes that the server process has held at once (proc(5): VmHWM).
+func (s *Server) PeakMemory() int64 {
+	s.t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(b), "VmHWM:")
+	var kib int64
+	if _, err := fmt.Sscan(rest, &kib); !ok || err != nil {
+		s.t.Fatalf("no VmHWM in /proc: %v", err)
+	}
+	return kib << 10
+}
