@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,41 +19,79 @@ import (
 )
 
 // Space of the look-up index. It is derived: dropping it makes the next start read the log anew.
-const Space record.Space = "audit"
+const Space record.Space = "audit.index"
 
-var entries = record.Kind[Entry]{
-	Name:     "audit.entry",
-	Volatile: true,
-	Indexes: record.Indexes[Entry]{
-		record.ByTime("time", func(e *Entry) time.Time { return e.Time }),
-		record.ByToken("id", func(e *Entry) string { return e.ID }),
-		record.ByToken("name", func(e *Entry) string { return e.Name }),
-		record.ByToken("source", func(e *Entry) string { return e.Source }),
-		record.ByToken("principal", func(e *Entry) string { return e.Principal }),
-		record.ByToken("key", func(e *Entry) string { return e.AccessKeyID }),
-		record.ByToken("username", func(e *Entry) string { return e.Username() }),
-		record.ByToken("error", func(e *Entry) string { return e.Error }),
-		record.ByToken("readonly", func(e *Entry) string { return fmt.Sprint(e.ReadOnly) }),
-		{Name: "resource", Values: func(e *Entry) (out []record.Value) {
-			for _, r := range e.Resources {
-				out = append(out, record.Token("", r))
-			}
-			return out
-		}},
-		{Name: "resourcetype", Values: func(e *Entry) (out []record.Value) {
-			for _, r := range e.Resources {
-				if t := ResourceType(r); t != "" {
-					out = append(out, record.Token("", t))
-				}
-			}
-			return out
-		}},
-	},
+// formerSpace had a record an entry.
+const formerSpace record.Space = "audit"
+
+// bundleSize is how many entries the log keeps together in a file (C2SP tlog-tiles).
+const bundleSize = 256
+
+// A bundle is what a full bundle of entries can be found by: every value that any of them has. Which of them it is, the log itself tells.
+type bundle struct {
+	First, Last int64 // times of its entries, microseconds
+	Values      map[string][]string
 }
 
-// progress is how much of the log is indexed.
+// indexed are the attributes that bundles are found by.
+var indexed = []struct {
+	name   string
+	values func(*Entry) []string
+}{
+	{"id", func(e *Entry) []string { return []string{e.ID} }},
+	{"name", func(e *Entry) []string { return []string{e.Name} }},
+	{"source", func(e *Entry) []string { return []string{e.Source} }},
+	{"principal", func(e *Entry) []string { return []string{e.Principal} }},
+	{"key", func(e *Entry) []string { return []string{e.AccessKeyID} }},
+	{"username", func(e *Entry) []string { return []string{e.Username()} }},
+	{"error", func(e *Entry) []string { return []string{e.Error} }},
+	{"readonly", func(e *Entry) []string { return []string{fmt.Sprint(e.ReadOnly)} }},
+	{"resource", func(e *Entry) []string { return e.Resources }},
+	{"resourcetype", func(e *Entry) (out []string) {
+		for _, r := range e.Resources {
+			out = append(out, ResourceType(r))
+		}
+		return out
+	}},
+}
+
+var bundles = record.Kind[bundle]{Name: "audit.bundle", Volatile: true, Indexes: func() (out record.Indexes[bundle]) {
+	for _, i := range indexed {
+		out = append(out, record.Index[bundle]{Name: i.name, Values: func(b *bundle) (values []record.Value) {
+			for _, v := range b.Values[i.name] {
+				values = append(values, record.Token("", v))
+			}
+			return values
+		}})
+	}
+	return append(out, record.Index[bundle]{Name: "time", Values: func(b *bundle) []record.Value { return []record.Value{record.PeriodMicros(b.First, b.Last)} }})
+}()}
+
+func newBundle(list []Entry) *bundle {
+	b := &bundle{First: math.MaxInt64, Last: math.MinInt64, Values: map[string][]string{}}
+	for _, i := range indexed {
+		seen := map[string]bool{"": true}
+		for n := range list {
+			for _, v := range i.values(&list[n]) {
+				if !seen[v] {
+					seen[v] = true
+					b.Values[i.name] = append(b.Values[i.name], v)
+				}
+			}
+		}
+		slices.Sort(b.Values[i.name])
+	}
+	for n := range list {
+		at := list[n].Time.UnixMicro()
+		b.First, b.Last = min(b.First, at), max(b.Last, at)
+	}
+	return b
+}
+
+// progress is how much of the log was seen.
 type progress struct {
-	Next uint64 `json:"next"`
+	Next uint64 `json:"next"` // bundles that are indexed
+	Size uint64 `json:"size"` // entries that the log had
 }
 
 var progresses = record.Kind[progress]{Name: "audit.progress", Volatile: true}
@@ -59,21 +99,22 @@ var progresses = record.Kind[progress]{Name: "audit.progress", Volatile: true}
 type index struct {
 	store  record.Store
 	reader tessera.LogReader
-	poke   chan struct{}
 
-	mu   sync.Mutex
-	next uint64        // entries below are indexed
-	grew chan struct{} // closed and replaced when next moved
+	mu sync.Mutex
+	progress
 }
 
 func openIndex(ctx context.Context, store record.Store, reader tessera.LogReader) (*index, error) {
-	if err := store.Declare(entries.Def(), progresses.Def()); err != nil {
+	if err := store.Declare(bundles.Def(), progresses.Def()); err != nil {
+		return nil, err
+	}
+	if err := store.DropSpace(ctx, formerSpace); err != nil {
 		return nil, err
 	}
 	if err := store.CreateSpace(ctx, Space, key.Ref{}); err != nil {
 		return nil, err
 	}
-	x := &index{store: store, reader: reader, poke: make(chan struct{}, 1), grew: make(chan struct{})}
+	x := &index{store: store, reader: reader}
 	v, err := store.View(ctx, Space)
 	if err != nil {
 		return nil, err
@@ -84,171 +125,94 @@ func openIndex(ctx context.Context, store record.Store, reader tessera.LogReader
 		return nil, err
 	}
 	if p != nil {
-		x.next = p.Next
+		x.progress = *p
 	}
 	size, err := reader.IntegratedSize(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if size < x.next {
-		return nil, errs.New(errs.Corrupt, "the audit log has %d entries, but %d were there before: entries were cut off", size, x.next)
+	if size < x.Size {
+		return nil, errs.New(errs.Corrupt, "the audit log has %d entries, but %d were there before: entries were cut off", size, x.Size)
 	}
 	return x, nil
 }
 
-func (x *index) wake() {
-	select {
-	case x.poke <- struct{}{}:
-	default:
-	}
-}
+// followEvery is how far the index may lag; look-ups read what it lacks from the log.
+const followEvery = time.Second
 
-// gather is how long the index waits for more entries: it must not take the disk's time from the log.
-const gather = 30 * time.Millisecond
-
-// follow indexes what the log gains. It fails softly: the log itself is whole, only look-ups lag behind.
+// follow indexes what the log gains. It fails softly: the log itself is whole, only look-ups read more of it.
 func (x *index) follow(ctx context.Context, log *slog.Logger) {
 	told := false
 	for ctx.Err() == nil {
 		more, err := x.step(ctx)
 		if err != nil && ctx.Err() == nil && !told {
 			log.Error("the audit index lags behind the log", "error", errs.As(err).Message)
-			told = true
 		}
-		if err == nil {
-			told = false
-		}
+		told = err != nil
 		if more && err == nil {
 			continue
 		}
 		select {
 		case <-ctx.Done():
-		case <-x.poke:
-		case <-time.After(time.Second):
-		}
-		select { // entries that come together are indexed together; and a failing store is not hammered by every call
-		case <-ctx.Done():
-		case <-time.After(gather):
+		case <-time.After(followEvery):
 		}
 	}
 }
 
-// step indexes the rest of one bundle, at most 256 entries, in one batch with the new position.
+// step indexes the next full bundle, or remembers how long the log is.
 func (x *index) step(ctx context.Context) (more bool, err error) {
 	size, err := x.reader.IntegratedSize(ctx)
 	if err != nil {
 		return false, err
 	}
 	x.mu.Lock()
-	next := x.next
+	now := x.progress
 	x.mu.Unlock()
-	if next >= size {
+	if size == now.Size && (now.Next+1)*bundleSize > size {
 		return false, nil
 	}
-	b, err := client.GetEntryBundle(ctx, x.reader.ReadEntryBundle, next/256, size)
-	if err != nil {
-		return false, err
+	next := progress{Next: now.Next, Size: size}
+	var b *bundle
+	if (now.Next+1)*bundleSize <= size {
+		list, err := x.read(ctx, now.Next, size)
+		if err != nil {
+			return false, err
+		}
+		b = newBundle(list)
+		next.Next++
 	}
-	end := min(size, (next/256+1)*256)
 	_, err = x.store.Update(ctx, Space, nil, func(tx record.Tx) error {
-		for i := next; i < end; i++ {
-			if i%256 >= uint64(len(b.Entries)) {
-				return errs.New(errs.Corrupt, "entry %d of the audit log is missing", i)
-			}
-			var e Entry
-			if err := json.Unmarshal(b.Entries[i%256], &e); err != nil {
-				return errs.Wrap(errs.Corrupt, err, "entry %d of the audit log cannot be read", i)
-			}
-			if err := entries.Put(tx, fmt.Sprintf("%020d", i), &e); err != nil {
+		if b != nil {
+			if err := bundles.Put(tx, fmt.Sprintf("%020d", now.Next), b); err != nil {
 				return err
 			}
 		}
-		return progresses.Put(tx, "log", &progress{end})
+		return progresses.Put(tx, "log", &next)
 	})
 	if err != nil {
 		return false, err
 	}
 	x.mu.Lock()
-	x.next = end
-	close(x.grew)
-	x.grew = make(chan struct{})
+	x.progress = next
 	x.mu.Unlock()
-	return end < size, nil
+	return (next.Next+1)*bundleSize <= size, nil
 }
 
-// reach waits until everything that the log has now is indexed.
-func (x *index) reach(ctx context.Context) error {
-	size, err := x.reader.IntegratedSize(ctx)
+// read returns the entries of a bundle, of a log of this size.
+func (x *index) read(ctx context.Context, n, size uint64) ([]Entry, error) {
+	b, err := client.GetEntryBundle(ctx, x.reader.ReadEntryBundle, n, size)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	x.wake()
-	limit := time.After(10 * time.Second)
-	for {
-		x.mu.Lock()
-		done, grew := x.next >= size, x.grew
-		x.mu.Unlock()
-		if done {
-			return nil
+	list := make([]Entry, min(bundleSize, size-n*bundleSize))
+	for i := range list {
+		at := n*bundleSize + uint64(i)
+		if i >= len(b.Entries) {
+			return nil, errs.New(errs.Corrupt, "entry %d of the audit log is missing", at)
 		}
-		select {
-		case <-grew:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-limit:
-			return errs.New(errs.Unavailable, "the audit index is being built; try again later")
+		if err := json.Unmarshal(b.Entries[i], &list[i]); err != nil {
+			return nil, errs.Wrap(errs.Corrupt, err, "entry %d of the audit log cannot be read", at)
 		}
 	}
-}
-
-// Lookup finds entries, newest first. It sees every entry whose Append returned before.
-func (m *Merkle) Lookup(ctx context.Context, f Filter, after string, limit int) ([]Entry, string, error) {
-	if m.index == nil {
-		return nil, "", errs.New(errs.Unsupported, "this audit log has no look-up index")
-	}
-	if err := m.index.reach(ctx); err != nil {
-		return nil, "", err
-	}
-	v, err := m.index.store.View(ctx, Space)
-	if err != nil {
-		return nil, "", err
-	}
-	defer v.Close()
-	page, err := v.Query(ctx, record.Query{Kind: entries.Name, Where: f.expr(), Order: []record.Order{{Desc: true}}, After: record.Cursor(after), Limit: limit})
-	if err != nil {
-		return nil, "", err
-	}
-	out := make([]Entry, 0, len(page.Hits))
-	for _, h := range page.Hits {
-		e, err := entries.Decode(h.Body)
-		if err != nil {
-			return nil, "", err
-		}
-		out = append(out, *e)
-	}
-	return out, string(page.Next), nil
-}
-
-func (f *Filter) expr() record.Expr {
-	var and record.And
-	for index, v := range map[string]string{"id": f.ID, "name": f.Name, "source": f.Source, "principal": f.Principal, "key": f.AccessKeyID, "resource": f.Resource, "error": f.Error,
-		"username": f.Username, "resourcetype": f.ResourceType} {
-		if v != "" {
-			and = append(and, record.Match{Index: index, Value: record.Token("", v)})
-		}
-	}
-	if f.ReadOnly != nil {
-		and = append(and, record.Match{Index: "readonly", Value: record.Token("", fmt.Sprint(*f.ReadOnly))})
-	}
-	if !f.Start.IsZero() || !f.End.IsZero() {
-		r := record.Range{Index: "time"}
-		if !f.Start.IsZero() {
-			r.Low = record.Instant(f.Start)
-		}
-		if !f.End.IsZero() {
-			r.High = record.Instant(f.End)
-		}
-		and = append(and, r)
-	}
-	return and
+	return list, nil
 }

@@ -17,6 +17,8 @@ import (
 	"github.com/transparency-dev/tessera/storage/posix"
 	"k8s.io/klog/v2"
 
+	"github.com/galen-health/galen/platform/audit/journal"
+	"github.com/galen-health/galen/platform/disk"
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/event"
 	"github.com/galen-health/galen/platform/key"
@@ -33,8 +35,12 @@ type Config struct {
 }
 
 const (
-	batchAge  = 2 * time.Millisecond // how long an entry waits for others to share its sync
-	batchSize = 256
+	// treeEvery is how long entries wait in the journal for the tree. Each batch rewrites a handful of files, so fewer are cheaper.
+	treeEvery = 500 * time.Millisecond
+	// treeBatch is how many entries the tree takes at once.
+	treeBatch = 4096
+	// maxWaiting bounds the entries that are in the journal and not yet in the tree, in memory as on the disk.
+	maxWaiting = 1 << 16
 	// maxEntry keeps a leaf below the 64 KiB that the tile format can hold.
 	maxEntry = 60 << 10
 )
@@ -48,8 +54,26 @@ type Merkle struct {
 	stop     context.CancelFunc
 	failed   atomic.Pointer[errs.Error] // set by the first failed write: the disk is not to be trusted any more
 
+	journal *journal.Journal // of the writer, until it has ended
+	writer  sync.WaitGroup
+
+	mu      sync.Mutex
+	queue   []pending     // handed over, not yet in the journal
+	waiting [][]byte      // in the journal, not yet in the tree
+	size    uint64        // entries in the tree
+	grew    chan struct{} // closed and replaced when size moved
+	closing bool
+	arrived chan struct{} // somebody queued
+	hurry   chan struct{} // somebody waits for the tree
+
 	index   *index
-	indexer sync.WaitGroup
+	workers sync.WaitGroup
+}
+
+// pending is an entry whose caller waits.
+type pending struct {
+	body []byte
+	done chan error
 }
 
 var (
@@ -57,8 +81,9 @@ var (
 	_ Reader = (*Merkle)(nil)
 )
 
-// Open opens or makes a log. A log that is shorter than what was indexed of it, or whose signing key is gone, is errs.Corrupt.
-func Open(ctx context.Context, cfg Config) (*Merkle, error) {
+// Open opens or makes a log, and takes the entries into the tree that a crash left in the journal. A log that is shorter than what was indexed of it, or whose
+// signing key is gone, is errs.Corrupt.
+func Open(ctx context.Context, cfg Config) (_ *Merkle, err error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
@@ -66,36 +91,58 @@ func Open(ctx context.Context, cfg Config) (*Merkle, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, err
 	}
-	signer, err := openSigner(ctx, cfg)
+	signer, journalKey, err := openSigner(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer func() {
+		if err != nil {
+			stop()
+		}
+	}()
 	driver, err := posix.New(run, posix.Config{Path: filepath.Join(cfg.Dir, logFolder)})
 	if err != nil {
-		stop()
 		return nil, err
 	}
 	appender, shutdown, reader, err := tessera.NewAppender(run, driver, tessera.NewAppendOptions().
-		WithCheckpointSigner(signer).WithBatching(batchSize, batchAge).WithCheckpointInterval(200*time.Millisecond).WithCheckpointRepublishInterval(0).
-		WithPushback(1<<16))
+		WithCheckpointSigner(signer).WithBatching(treeBatch, time.Millisecond).WithCheckpointInterval(200*time.Millisecond).WithCheckpointRepublishInterval(0).
+		WithPushback(1<<17))
 	if err != nil {
-		stop()
 		return nil, errs.Wrap(errs.Corrupt, err, "the audit log cannot be opened")
 	}
-	m := &Merkle{cfg: cfg, append: appender.Add, reader: reader, shutdown: shutdown, stop: stop}
+	m := &Merkle{cfg: cfg, append: appender.Add, reader: reader, shutdown: shutdown, stop: stop, grew: make(chan struct{}), arrived: make(chan struct{}, 1), hurry: make(chan struct{}, 1)}
+	if m.size, err = reader.IntegratedSize(ctx); err != nil {
+		return nil, err
+	}
+	folder, err := disk.Open(filepath.Join(cfg.Dir, journalFolder))
+	if err != nil {
+		return nil, errs.Wrap(errs.Unavailable, err, "the journal of the audit log cannot be opened")
+	}
+	var left *journal.State
+	if m.journal, left, err = journal.Open(folder, journalKey, m.size); err != nil {
+		return nil, errors.Join(err, folder.Close())
+	}
+	if left.Discarded > 0 {
+		cfg.Log.Error("the audit journal ended in what is no entry: a crash while it was written, whose call was never answered, or damage", "bytes", left.Discarded)
+	}
+	m.waiting = left.Waiting
+	if err := m.grow(ctx); err != nil {
+		return nil, errors.Join(err, m.journal.Close(0))
+	}
 	if cfg.Store != nil {
 		if m.index, err = openIndex(ctx, cfg.Store, reader); err != nil {
-			stop()
-			return nil, err
+			return nil, errors.Join(err, m.journal.Close(0))
 		}
-		m.indexer.Go(func() { m.index.follow(run, cfg.Log) })
+		m.workers.Go(func() { m.index.follow(run, cfg.Log) })
 	}
+	m.writer.Go(m.write)
+	m.workers.Go(func() { m.integrate(run) })
 	return m, nil
 }
 
-// Append makes the entry durable: sequenced, written, synced and part of the tree. Concurrent calls share a sync.
-func (m *Merkle) Append(ctx context.Context, e *Entry) error {
+// Append makes the entry durable in the journal, from where the tree takes it within half a second, also after a crash. Concurrent calls share a sync.
+func (m *Merkle) Append(_ context.Context, e *Entry) error {
 	if f := m.failed.Load(); f != nil {
 		return f
 	}
@@ -109,20 +156,154 @@ func (m *Merkle) Append(ctx context.Context, e *Entry) error {
 	if err != nil {
 		return err
 	}
-	// What was handed over must be waited for: it may become part of the log although the caller has gone.
-	_, err = m.append(context.WithoutCancel(ctx), tessera.NewEntry(body))()
+	p := pending{body, make(chan error, 1)}
+	m.mu.Lock()
 	switch {
-	case errors.Is(err, tessera.ErrPushback):
-		return errs.Wrap(errs.Throttled, err, "the audit log cannot keep up")
-	case err != nil:
-		f := errs.Wrap(errs.Unavailable, err, "the audit log cannot be written; nothing is served without it")
-		m.failed.CompareAndSwap(nil, f)
+	case m.closing:
+		err = errs.New(errs.Unavailable, "the audit log is closed")
+	case len(m.queue)+len(m.waiting) >= maxWaiting:
+		err = errs.New(errs.Throttled, "the audit log cannot keep up")
+	default:
+		m.queue = append(m.queue, p)
+	}
+	m.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	poke(m.arrived)
+	// What was handed over must be waited for: it becomes part of the log although the caller may have gone.
+	return <-p.done
+}
+
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// write brings what is queued into the journal, all that came during a sync with the next. It ends when the log closes and the queue is empty.
+func (m *Merkle) write() {
+	var bodies [][]byte
+	for range m.arrived {
+		m.mu.Lock()
+		batch, closing := m.queue, m.closing
+		m.queue = nil
+		m.mu.Unlock()
+		bodies = bodies[:0]
+		for _, p := range batch {
+			bodies = append(bodies, p.body)
+		}
+		if len(batch) > 0 {
+			err := m.keep(bodies)
+			for _, p := range batch {
+				p.done <- err
+			}
+		}
+		if closing {
+			return
+		}
+	}
+}
+
+func (m *Merkle) keep(bodies [][]byte) error {
+	if f := m.failed.Load(); f != nil {
 		return f
 	}
-	if m.index != nil {
-		m.index.wake()
+	if err := m.journal.Append(bodies); err != nil {
+		m.fail(err)
+		return err
+	}
+	m.mu.Lock()
+	m.waiting = append(m.waiting, bodies...)
+	many, size := len(m.waiting) >= treeBatch, m.size
+	m.mu.Unlock()
+	if many {
+		poke(m.hurry)
+	}
+	if err := m.journal.Done(size); err != nil { // of old files; this entry is safe
+		m.cfg.Log.Error("an old file of the audit journal stays", "error", err.Error())
 	}
 	return nil
+}
+
+func (m *Merkle) fail(err error) { m.failed.CompareAndSwap(nil, errs.As(err)) }
+
+// integrate brings what the journal holds into the tree, now and then.
+func (m *Merkle) integrate(ctx context.Context) {
+	tick := time.NewTicker(treeEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-m.hurry:
+		}
+		if m.failed.Load() != nil {
+			continue
+		}
+		if err := m.grow(ctx); err != nil && ctx.Err() == nil {
+			m.fail(err)
+			m.cfg.Log.Error("the audit log cannot take entries any more; nothing is served without it", "error", err.Error())
+		}
+	}
+}
+
+// grow brings all that waits into the tree. One at a time: the numbers of the leaves are those of the journal.
+func (m *Merkle) grow(ctx context.Context) error {
+	for {
+		m.mu.Lock()
+		batch := m.waiting[:min(len(m.waiting), treeBatch)]
+		m.mu.Unlock()
+		if len(batch) == 0 {
+			return nil
+		}
+		futures := make([]tessera.IndexFuture, len(batch))
+		for i, b := range batch {
+			futures[i] = m.append(ctx, tessera.NewEntry(b))
+		}
+		for i, f := range futures {
+			at, err := f()
+			if err != nil {
+				return errs.Wrap(errs.Unavailable, err, "the audit log cannot be written; nothing is served without it")
+			}
+			if want := m.size + uint64(i); at.Index != want {
+				return errs.New(errs.Corrupt, "entry %d of the audit journal became entry %d of the log", want, at.Index)
+			}
+		}
+		m.mu.Lock()
+		m.waiting = m.waiting[len(batch):]
+		m.size += uint64(len(batch))
+		close(m.grew)
+		m.grew = make(chan struct{})
+		m.mu.Unlock()
+	}
+}
+
+// settle waits until the tree has every entry whose Append returned before.
+func (m *Merkle) settle(ctx context.Context) error {
+	m.mu.Lock()
+	want := m.size + uint64(len(m.waiting))
+	m.mu.Unlock()
+	for {
+		m.mu.Lock()
+		done, grew := m.size >= want, m.grew
+		m.mu.Unlock()
+		if done {
+			return nil
+		}
+		if f := m.failed.Load(); f != nil {
+			return f
+		}
+		poke(m.hurry)
+		select {
+		case <-grew:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(treeEvery): // look again whether it failed
+		}
+	}
 }
 
 // Err is the failure after which the log takes nothing more until the process is started anew; nil while it is well.
@@ -169,18 +350,36 @@ func cut(s string, n int) string {
 	return s[:n]
 }
 
-// Size is how many entries the log has.
-func (m *Merkle) Size(ctx context.Context) (uint64, error) { return m.reader.IntegratedSize(ctx) }
+// Size is how many entries were acknowledged.
+func (m *Merkle) Size(context.Context) (uint64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.size + uint64(len(m.waiting)), nil
+}
 
-// Close publishes a checkpoint over all entries and closes the log. It takes at most a quarter of a minute: what is not published then is
-// published at the next start.
+// Close brings all entries into the tree, publishes a checkpoint over them and closes the log. It takes at most a quarter of a minute: what is not published
+// then is published at the next start.
 func (m *Merkle) Close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
-	err := errors.Join(m.shutdown(ctx), m.published(ctx))
+	m.mu.Lock()
+	if m.closing {
+		m.mu.Unlock()
+		return nil
+	}
+	m.closing = true
+	m.mu.Unlock()
+	poke(m.arrived)
+	m.writer.Wait()
+	err := m.settle(ctx)
+	err = errors.Join(err, m.shutdown(ctx), m.published(ctx))
 	m.stop()
-	m.indexer.Wait()
-	return err
+	m.workers.Wait()
+	if m.index != nil { // the index remembers how long the log was; full bundles can wait for the next start
+		_, ierr := m.index.step(ctx)
+		err = errors.Join(err, ierr)
+	}
+	return errors.Join(err, m.journal.Close(m.size))
 }
 
 // published waits until the checkpoint covers every entry, those of a process that was killed before this one included.

@@ -324,3 +324,46 @@ func killed(t *testing.T, kills int) {
 	}
 	t.Logf("%d kills: %d acknowledged, %d in the log, 0 lost", kills, len(acked), rep.Size)
 }
+
+// A copy of the folder that was taken while the log ran is what kill -9 leaves: its journal has what the tree lacks, and nothing of it is lost.
+func TestJournalIsTakenUp(t *testing.T) {
+	dir := t.TempDir()
+	r := ring(t, dir)
+	m := open(t, dir, r)
+	fill(t, m, 40)
+	killed := filepath.Join(t.TempDir(), "audit")
+	copyTree(t, filepath.Join(dir, "audit"), killed)
+	closed(t, m)
+	rep, err := audit.Verify(ctx, killed, "", nil)
+	if err != nil || rep.Size+uint64(rep.Waiting) != 40 || rep.Waiting == 0 {
+		t.Errorf("as it was killed: %+v, %v; want 40 entries, some waiting", rep, err)
+	}
+	names, err := filepath.Glob(filepath.Join(killed, "journal", "0*"))
+	if err != nil || len(names) != 1 {
+		t.Fatalf("the journal is %v, %v", names, err)
+	}
+	whole, err := os.ReadFile(names[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := bytes.Clone(whole)
+	b[100] ^= 1
+	if err := os.WriteFile(names[0], b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := audit.Verify(ctx, killed, "", nil); !errs.Is(err, errs.Corrupt) {
+		t.Errorf("a damaged journal verifies: %v", err)
+	}
+	if err := os.WriteFile(names[0], whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m, err = audit.Open(ctx, audit.Config{Dir: killed, Origin: origin, Ring: r})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill(t, m, 3)
+	closed(t, m)
+	if rep, err := audit.Verify(ctx, killed, "", nil); err != nil || rep.Size != 43 || rep.Waiting != 0 {
+		t.Errorf("taken up: %+v, %v; want 43 entries", rep, err)
+	}
+}

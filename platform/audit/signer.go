@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -20,9 +22,10 @@ import (
 
 // Files of a log's folder.
 const (
-	logFolder    = "log"
-	signerFile   = "signer.json"
-	verifierFile = "verifier.txt"
+	logFolder     = "log"
+	journalFolder = "journal"
+	signerFile    = "signer.json"
+	verifierFile  = "verifier.txt"
 )
 
 // sealedSigner is the signing key at rest: AES-256-GCM under a data key that the key ring wraps.
@@ -39,40 +42,40 @@ func signerContext(origin string) map[string]string {
 
 // openSigner reads the signing key, or makes one for a new log. A log without its key cannot go on: a new key would hide that the log
 // was replaced.
-func openSigner(ctx context.Context, cfg Config) (note.Signer, error) {
+func openSigner(ctx context.Context, cfg Config) (_ note.Signer, journalKey []byte, err error) {
 	path := filepath.Join(cfg.Dir, signerFile)
 	body, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(filepath.Join(cfg.Dir, logFolder)); err == nil {
-			return nil, errs.New(errs.Corrupt, "the audit log in %s has lost its signing key (%s)", cfg.Dir, signerFile)
+			return nil, nil, errs.New(errs.Corrupt, "the audit log in %s has lost its signing key (%s)", cfg.Dir, signerFile)
 		}
 		return newSigner(ctx, cfg)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var s sealedSigner
 	if err := json.Unmarshal(body, &s); err != nil || s.Format != 1 {
-		return nil, errs.Wrap(errs.Corrupt, err, "the signing key of the audit log (%s) cannot be read", path)
+		return nil, nil, errs.Wrap(errs.Corrupt, err, "the signing key of the audit log (%s) cannot be read", path)
 	}
 	dk, err := cfg.Ring.Open(ctx, s.Wrapped, signerContext(cfg.Origin))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer clear(dk.Plain)
 	gcm, err := aead(dk.Plain)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if len(s.Nonce) != gcm.NonceSize() {
-		return nil, errs.New(errs.Corrupt, "the signing key of the audit log (%s) is damaged", path)
+		return nil, nil, errs.New(errs.Corrupt, "the signing key of the audit log (%s) is damaged", path)
 	}
 	plain, err := gcm.Open(nil, s.Nonce, s.Sealed, []byte(cfg.Origin))
 	if err != nil {
-		return nil, errs.Wrap(errs.Corrupt, err, "the signing key of the audit log (%s) is damaged", path)
+		return nil, nil, errs.Wrap(errs.Corrupt, err, "the signing key of the audit log (%s) is damaged", path)
 	}
 	defer clear(plain)
-	return note.NewSigner(string(plain))
+	return signerOf(string(plain))
 }
 
 func aead(k []byte) (cipher.AEAD, error) {
@@ -84,34 +87,44 @@ func aead(k []byte) (cipher.AEAD, error) {
 }
 
 // newSigner makes the key pair. The public half goes first: a crash between the files leaves no key, and the next start makes another pair.
-func newSigner(ctx context.Context, cfg Config) (note.Signer, error) {
+func newSigner(ctx context.Context, cfg Config) (_ note.Signer, journalKey []byte, err error) {
 	secret, public, err := note.GenerateKey(rand.Reader, cfg.Origin)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	dk, err := cfg.Ring.DataKey(ctx, key.Ref{Context: signerContext(cfg.Origin)})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer clear(dk.Plain)
 	gcm, err := aead(dk.Plain)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	s := sealedSigner{Format: 1, Wrapped: dk.Wrapped, Nonce: make([]byte, gcm.NonceSize())}
 	_, _ = rand.Read(s.Nonce) // never fails (crypto/rand)
 	s.Sealed = gcm.Seal(nil, s.Nonce, []byte(secret), []byte(cfg.Origin))
 	body, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := replace(cfg.Dir, verifierFile, []byte(public+"\n")); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := replace(cfg.Dir, signerFile, append(body, '\n')); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return note.NewSigner(secret)
+	return signerOf(secret)
+}
+
+// signerOf also derives the key of the journal's MACs, so that whoever may not sign checkpoints cannot write entries either.
+func signerOf(secret string) (note.Signer, []byte, error) {
+	s, err := note.NewSigner(secret)
+	if err != nil {
+		return nil, nil, err
+	}
+	k, err := hkdf.Key(sha256.New, []byte(secret), nil, "galen audit 1 journal", sha256.Size)
+	return s, k, err
 }
 
 // replace writes a small file so that a crash leaves the old one or the new one.

@@ -17,6 +17,8 @@ import (
 	"github.com/transparency-dev/tessera/client"
 	"golang.org/x/mod/sumdb/note"
 
+	"github.com/galen-health/galen/platform/audit/journal"
+	"github.com/galen-health/galen/platform/disk"
 	"github.com/galen-health/galen/platform/errs"
 )
 
@@ -25,6 +27,8 @@ type Report struct {
 	Origin string
 	Size   uint64 // entries under the newest checkpoint
 	Root   []byte
+	// Waiting entries are in the journal and not in the tree: the server runs, or was killed.
+	Waiting int
 }
 
 // Verify checks a log's folder offline, by files alone: the checkpoint's signature, every entry against the tree, every tile, and the root.
@@ -55,11 +59,44 @@ func Verify(ctx context.Context, dir, verifier string, since []byte) (Report, er
 	if err := check(ctx, files, cp); err != nil {
 		return r, errs.Wrap(errs.Corrupt, err, "the audit log does not match its checkpoint of %d entries: entries were altered, removed or damaged", cp.Size)
 	}
+	if r.Waiting, err = waiting(dir, cp.Size); err != nil {
+		return r, err
+	}
 	if since != nil {
 		return r, continues(ctx, files, v, since, cp)
 	}
 	return r, nil
 }
+
+// waiting counts the entries of the journal that the checkpoint does not cover. Their MACs are checked when the log is opened, with its key.
+func waiting(dir string, size uint64) (int, error) {
+	folder := filepath.Join(dir, journalFolder)
+	if _, err := os.Stat(folder); errors.Is(err, os.ErrNotExist) {
+		return 0, nil // a log that was never opened since there are journals
+	}
+	s, err := journal.Read(readOnly{folder}, nil, size)
+	if err != nil {
+		return 0, err
+	}
+	if s.Discarded > 0 {
+		return 0, errs.New(errs.Corrupt, "the journal of the audit log ends in %d bytes that are no entry: a crash while it was written, whose call was never answered, or damage; the next start drops them", s.Discarded)
+	}
+	return len(s.Waiting), nil
+}
+
+// readOnly is a folder that is read while its server may hold it.
+type readOnly struct{ dir string }
+
+func (r readOnly) List(string) ([]string, error) {
+	entries, err := os.ReadDir(r.dir)
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names, err
+}
+
+func (r readOnly) Open(name string) (disk.File, error) { return os.Open(filepath.Join(r.dir, name)) }
 
 // tree recomputes a log's tiles from its entries: level 0 holds leaf hashes, level n+1 the roots of full tiles of level n (C2SP tlog-tiles).
 type tree struct {
