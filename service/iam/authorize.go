@@ -51,6 +51,12 @@ func (s *Service) Authorize(ctx context.Context, op string, in any) ([]authz.Req
 			r.Resource = s.resource(v, users, name, field("Path"), &r)
 		case field("RoleName") != "":
 			r.Resource = s.resource(v, roles, field("RoleName"), field("Path"), &r)
+		case field("OpenIDConnectProviderArn") != "":
+			r.Resource = field("OpenIDConnectProviderArn")
+		case op == "CreateOpenIDConnectProvider":
+			if host, err := issuerHost(field("Url")); err == nil { // the operation refuses what is no issuer
+				r.Resource = s.providerARN(host)
+			}
 		case field("PolicyArn") != "":
 			r.Resource = field("PolicyArn")
 		case op == "CreatePolicy":

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/galen-health/galen/aws"
@@ -13,7 +14,9 @@ import (
 	"github.com/galen-health/galen/platform/call"
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/key"
+	"github.com/galen-health/galen/platform/oidc"
 	"github.com/galen-health/galen/platform/record"
+	"github.com/galen-health/galen/platform/safedial"
 )
 
 const space = record.Space("iam")
@@ -23,6 +26,7 @@ type Config struct {
 	Account string
 	// RootAccessKeyID and RootSecret are the root user's credentials; the service keeps them nowhere.
 	RootAccessKeyID, RootSecret string
+	Dial                        *safedial.Dialer // reaches outside OpenID providers; nil = public addresses only
 	Now                         func() time.Time // nil = time.Now
 }
 
@@ -32,6 +36,9 @@ type Service struct {
 	cfg     Config
 	records record.Store
 	ring    key.Ring
+
+	mu   sync.Mutex
+	keys map[string]*oidc.Remote // of outside OpenID providers, by issuer
 }
 
 var (
@@ -39,6 +46,7 @@ var (
 	_ authz.Directory       = (*Service)(nil)
 	_ authz.ManagedPolicies = (*Service)(nil)
 	_ authz.RoleSource      = (*Service)(nil)
+	_ oidc.Directory        = (*Service)(nil)
 )
 
 // New opens the service.
@@ -49,13 +57,19 @@ func New(ctx context.Context, cfg Config, records record.Store, ring key.Ring) (
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	if err := records.Declare(users.Def(), groups.Def(), roles.Def(), policies.Def(), accessKeys.Def()); err != nil {
+	if err := records.Declare(users.Def(), groups.Def(), roles.Def(), policies.Def(), accessKeys.Def(), oidcProviders.Def()); err != nil {
 		return nil, err
 	}
 	if err := records.CreateSpace(ctx, space, key.Ref{Context: map[string]string{"galen:space": string(space)}}); err != nil {
 		return nil, err
 	}
-	return &Service{cfg: cfg, records: records, ring: ring}, nil
+	if cfg.Dial == nil {
+		var err error
+		if cfg.Dial, err = safedial.New(nil); err != nil {
+			return nil, err
+		}
+	}
+	return &Service{cfg: cfg, records: records, ring: ring, keys: map[string]*oidc.Remote{}}, nil
 }
 
 // change makes one batch. IAM changes seldom: they run one after the other, so that a policy cannot be deleted while it is being attached.
