@@ -19,6 +19,7 @@ import (
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/key"
 	"github.com/galen-health/galen/platform/record"
+	"github.com/galen-health/galen/platform/record/guard"
 )
 
 // Options of a store. The zero value is right for a server.
@@ -40,7 +41,7 @@ type Store struct {
 	ring    key.Ring
 	now     func() time.Time
 	changed chan struct{}
-	locks   nameLocks
+	locks   guard.Names
 	room    room
 	plan    plan
 
@@ -63,10 +64,11 @@ type Store struct {
 	settled settled       // commits that views see
 	durable atomic.Uint64 // outbox messages that are on the disk
 
-	sums  *sums
-	tail  *tail
-	inUse inUse
-	fatal func(msg string)
+	sums   *sums
+	tail   *tail
+	counts counts
+	inUse  guard.InUse
+	fatal  func(msg string)
 }
 
 var _ record.Store = (*Store)(nil)
@@ -127,7 +129,6 @@ func Open(dir string, ring key.Ring, opts Options) (_ *Store, err error) {
 		s.room.reserve = 128 << 20
 	}
 	s.line.init()
-	s.locks.held = map[string]*nameLock{}
 	if err := s.load(); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -243,6 +244,15 @@ func storeError(err error) error {
 
 var errClosed = errs.New(errs.Unavailable, "the record store is closed")
 
+// use keeps the store open until the result is called; errClosed when it is closing.
+func (s *Store) use() (func(), error) {
+	done, open := s.inUse.Enter()
+	if !open {
+		return nil, errClosed
+	}
+	return done, nil
+}
+
 // Changed implements record.Store.
 func (s *Store) Changed() <-chan struct{} { return s.changed }
 
@@ -250,7 +260,7 @@ func (s *Store) Changed() <-chan struct{} { return s.changed }
 // It leaves nothing in the write-ahead log alone: damage within the log's last block cannot be told from the torn end that a crash leaves, so commits
 // there would be lost in silence; in a table file every block has its checksum.
 func (s *Store) Close() error {
-	if !s.inUse.close() {
+	if !s.inUse.Close() {
 		return nil
 	}
 	s.settled.stop()

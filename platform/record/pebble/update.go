@@ -24,7 +24,7 @@ func (s *Store) Update(ctx context.Context, name record.Space, locks []string, f
 		return record.Commit{}, err
 	}
 	defer done()
-	release, err := s.locks.take(ctx, string(name), locks)
+	release, err := s.locks.Take(ctx, string(name), locks)
 	if err != nil {
 		return record.Commit{}, err
 	}
@@ -34,6 +34,7 @@ func (s *Store) Update(ctx context.Context, name record.Space, locks []string, f
 		if !errors.Is(err, errRetry) {
 			return c, err
 		}
+		s.counts.retries.Add(1)
 		if attempt == maxRetries {
 			return record.Commit{}, errs.New(errs.Throttled, "too many writers change the same record: try again")
 		}
@@ -104,6 +105,7 @@ func (s *Store) attempt(ctx context.Context, name record.Space, firm bool, fn fu
 	if len(t.messages) > 0 {
 		s.announce(outbox)
 	}
+	s.counts.committed(t)
 	return record.Commit{Seq: seq, Time: at}, storeError(batch.Close())
 }
 

@@ -1,4 +1,4 @@
-package pebble
+package guard
 
 import (
 	"context"
@@ -6,19 +6,19 @@ import (
 	"sync"
 )
 
-// nameLocks are the callers' locks, by space and name.
-type nameLocks struct {
+// Names are the callers' locks, by space and name. The zero value has none.
+type Names struct {
 	mu   sync.Mutex
-	held map[string]*nameLock
+	held map[string]*name
 }
 
-type nameLock struct {
+type name struct {
 	gate chan struct{} // holds one token while free
 	refs int
 }
 
-// take locks the names in order, so that no two callers wait for each other. The result unlocks.
-func (n *nameLocks) take(ctx context.Context, space string, names []string) (func(), error) {
+// Take locks the names in order, so that no two callers wait for each other. The result unlocks.
+func (n *Names) Take(ctx context.Context, space string, names []string) (func(), error) {
 	if len(names) == 0 {
 		return func() {}, nil
 	}
@@ -49,12 +49,15 @@ func (n *nameLocks) take(ctx context.Context, space string, names []string) (fun
 }
 
 // gate counts one more user of a lock.
-func (n *nameLocks) gate(k string) chan struct{} {
+func (n *Names) gate(k string) chan struct{} {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.held == nil {
+		n.held = map[string]*name{}
+	}
 	l := n.held[k]
 	if l == nil {
-		l = &nameLock{gate: make(chan struct{}, 1)}
+		l = &name{gate: make(chan struct{}, 1)}
 		l.gate <- struct{}{}
 		n.held[k] = l
 	}
@@ -63,7 +66,7 @@ func (n *nameLocks) gate(k string) chan struct{} {
 }
 
 // forget counts one user less; n.mu is held.
-func (n *nameLocks) forget(k string) {
+func (n *Names) forget(k string) {
 	l := n.held[k]
 	if l.refs--; l.refs == 0 {
 		delete(n.held, k)
