@@ -66,7 +66,7 @@ func New(ctx context.Context, cfg Config, version string, log *slog.Logger) (a *
 		}
 	}()
 	local := &edge.Local{}
-	if a.engines, err = openEngines(ctx, &a.cfg, log, local); err != nil {
+	if a.engines, err = openEngines(ctx, &a.cfg, log, local, a.registry); err != nil {
 		return nil, err
 	}
 	a.Root, a.Generated = a.engines.root, a.engines.generated
@@ -90,6 +90,7 @@ func New(ctx context.Context, cfg Config, version string, log *slog.Logger) (a *
 		return nil, err
 	}
 	local.Join(a.edge)
+	a.registry.MustRegister(&engineMetrics{e: a.engines, log: log})
 	return a, a.engines.openProbe(ctx)
 }
 

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/galen-health/galen/app/edge"
 	"github.com/galen-health/galen/platform/audit"
 	"github.com/galen-health/galen/platform/authz"
@@ -25,6 +27,7 @@ import (
 // engines are what services stand on, over one data folder: records/ blobs/ keys/ audit/.
 type engines struct {
 	log        *slog.Logger
+	registry   prometheus.Registerer
 	keys       *keyring.Ring
 	records    *pebble.Store
 	blobs      blobs
@@ -45,8 +48,8 @@ type engines struct {
 }
 
 // openEngines opens everything below the services. Its own failures leave nothing open.
-func openEngines(ctx context.Context, cfg *Config, log *slog.Logger, local *edge.Local) (e *engines, err error) {
-	e = &engines{log: log}
+func openEngines(ctx context.Context, cfg *Config, log *slog.Logger, local *edge.Local, reg prometheus.Registerer) (e *engines, err error) {
+	e = &engines{log: log, registry: reg}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.close())
@@ -72,6 +75,7 @@ func openEngines(ctx context.Context, cfg *Config, log *slog.Logger, local *edge
 	if e.blobs, err = openBlobs(ctx, cfg, e.keys); err != nil {
 		return e, err
 	}
+	e.blobs = meterBlobs(e.blobs, e.registry)
 	e.closers = append(e.closers, e.blobs.Close)
 	if e.audit, err = audit.Open(ctx, audit.Config{Dir: dir("audit"), Origin: "galen/" + cfg.Account + "/audit", Ring: e.keys, Store: e.records, Log: log}); err != nil {
 		return e, err

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
@@ -61,6 +62,6 @@ func newRegistry(version string) *prometheus.Registry {
 	reg := prometheus.NewRegistry()
 	built := prometheus.NewGauge(prometheus.GaugeOpts{Name: "galen_build_info", Help: "1, with the version as a label.", ConstLabels: prometheus.Labels{"version": version}})
 	built.Set(1)
-	reg.MustRegister(built)
+	reg.MustRegister(built, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return reg
 }

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/galen-health/galen/app/edge"
 	"github.com/galen-health/galen/platform/audit"
 	"github.com/galen-health/galen/platform/disk"
@@ -151,7 +153,7 @@ func verifyFiles(cfg *Config, say func(where, what, mend string)) error {
 // openAll opens the engines and makes the services. On an error nothing stays open.
 func openAll(ctx context.Context, cfg *Config, version string, log *slog.Logger) (*engines, *services, error) {
 	local := &edge.Local{}
-	e, err := openEngines(ctx, cfg, log, local)
+	e, err := openEngines(ctx, cfg, log, local, prometheus.NewRegistry())
 	if err != nil {
 		return nil, nil, err
 	}

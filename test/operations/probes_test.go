@@ -50,6 +50,14 @@ func TestMetrics(t *testing.T) {
 	}
 	want := `galen_calls_total{error="",operation="GetCallerIdentity",service="sts",status="200"} 1`
 	p.until("the call is counted", func() bool { _, m := p.admin("/metrics"); return strings.Contains(m, want) })
+	_, m := p.admin("/metrics")
+	for _, name := range []string{"galen_call_seconds_bucket", `galen_call_bytes_total{direction="out"`, "galen_record_commits_total", "galen_record_versions_total", "galen_record_bytes", `galen_record_cache_total{result="hit"}`,
+		"galen_record_compactions_total", "galen_blob_written_bytes_total", "galen_blob_read_bytes_total", "galen_audit_entries", `galen_audit_lag_entries{part="tree"}`, "galen_audit_failed 0", `galen_jobs_open{kind="`,
+		`galen_jobs_running{kind="`, `galen_event_lag_seconds{subscriber="`, "go_goroutines", "process_resident_memory_bytes"} {
+		if !strings.Contains(m, "\n"+name) {
+			t.Errorf("there is no %s", name)
+		}
+	}
 	for _, c := range []struct {
 		authorization string
 		status        int
