@@ -54,6 +54,7 @@ type Config struct {
 	Hosts         []string // names of the endpoint, so that S3's virtual-hosted buckets are told from them
 	// Gate refuses operations that the portfolio does not offer to this customer; nil = none.
 	Gate    func(signing, operation string) error
+	Pace    Pace
 	Metrics *Metrics     // nil = none
 	Tracer  trace.Tracer // nil = none
 	Log     *slog.Logger
@@ -105,6 +106,8 @@ type writer struct {
 	http.ResponseWriter
 	status int
 	n      int64 // bytes of the body
+	grace  time.Duration
+	conn   *http.ResponseController // nil = no deadlines here
 }
 
 func (w *writer) WriteHeader(status int) {
@@ -118,8 +121,14 @@ func (w *writer) Write(b []byte) (int, error) {
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
+	if w.conn != nil && w.conn.SetWriteDeadline(time.Now().Add(w.grace)) != nil {
+		w.conn = nil
+	}
 	n, err := w.ResponseWriter.Write(b)
 	w.n += int64(n)
+	if w.conn != nil {
+		_ = w.conn.SetWriteDeadline(time.Time{}) // it took one a moment ago
+	}
 	return n, err
 }
 
@@ -137,8 +146,11 @@ func (e *Edge) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	ctx, span := e.span(r)
 	v := &visit{e: e, w: &writer{ResponseWriter: rw}, r: r.WithContext(ctx), id: newRequestID(), started: e.cfg.Now()}
 	if r.Body != nil && r.Body != http.NoBody {
-		v.in = &counted{ReadCloser: r.Body}
+		v.in = newCounted(rw, r, e.cfg.Pace)
 		v.r.Body = v.in
+	}
+	if e.cfg.Pace.Grace > 0 {
+		v.w.grace, v.w.conn = e.cfg.Pace.Grace, http.NewResponseController(rw)
 	}
 	h := v.w.Header()
 	h.Set("X-Amzn-Requestid", v.id)

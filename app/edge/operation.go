@@ -3,6 +3,7 @@ package edge
 import (
 	"compress/gzip"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -85,6 +86,7 @@ func (v *visit) serveOperation(signing string) {
 		return wire.Decode(&wire.Request{Op: m.Op, Protocol: m.Protocol, Labels: m.Labels, Query: v.r.URL.Query(), Form: form, Header: v.r.Header, Body: body, Length: signed.Length})
 	}
 	if m.Op.Streams {
+		v.in.stream()
 		v.serveStream(ctx, m, signed, decode)
 		return
 	}
@@ -197,7 +199,10 @@ func (v *visit) form(signing string) (url.Values, *string, error) {
 	}
 	b, err := io.ReadAll(io.LimitReader(v.r.Body, maxForm+1))
 	if err != nil {
-		return nil, nil, errs.Wrap(errs.Invalid, err, "the body breaks off")
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			err = errs.Wrap(errs.Invalid, err, "the body breaks off")
+		}
+		return nil, nil, err
 	}
 	if len(b) > maxForm {
 		return nil, nil, errs.New(errs.TooLarge, "the body is over %d bytes", maxForm)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"encoding/hex"
+	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -188,6 +189,10 @@ func Verify(r *http.Request, now time.Time, secrets Secrets) (*Signed, error) {
 	default: // most JSON services send no hash: it is of the body
 		b, err := io.ReadAll(io.LimitReader(r.Body, MaxBuffered+1))
 		if err != nil {
+			var known *errs.Error
+			if errors.As(err, &known) {
+				return nil, err // too slow, too large
+			}
 			return nil, errs.Wrap(errs.Invalid, err, "the body breaks off")
 		}
 		if len(b) > MaxBuffered {

@@ -1,0 +1,83 @@
+package edge
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/galen-health/galen/platform/errs"
+)
+
+// Pace is what a caller must keep up on the wire. Only the time that the server waits for the caller counts, not the time that it takes itself. The zero Pace
+// waits for ever.
+type Pace struct {
+	Grace time.Duration // that a body may take whatever its size, and that each part of an answer may wait to be taken
+	Rate  int64         // bytes a second that a body must come at beyond the grace
+}
+
+// streamGrace is how long a caller of an event stream may say nothing.
+const streamGrace = 5 * time.Minute
+
+// counted is a request's body on its way in: it counts what is read, holds the caller to its pace, and tells a failure as the caller's. A handler's goroutine
+// may read after it has answered.
+type counted struct {
+	io.ReadCloser
+	n      atomic.Int64
+	pace   Pace
+	conn   *http.ResponseController // nil = no deadlines here
+	whole  bool                     // a deadline is the connection's (HTTP/1) and not the stream's own
+	waited time.Duration
+}
+
+// newCounted starts the clock: a caller that is answered before its body is read has to send the rest of it all the same, and not at leisure.
+func newCounted(w http.ResponseWriter, r *http.Request, pace Pace) *counted {
+	c := &counted{ReadCloser: r.Body, pace: pace, whole: r.ProtoMajor < 2}
+	if pace.Grace > 0 {
+		if conn := http.NewResponseController(w); conn.SetReadDeadline(time.Now().Add(pace.Grace)) == nil {
+			c.conn = conn
+		}
+	}
+	return c
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	if c.conn == nil {
+		n, err := c.ReadCloser.Read(p)
+		c.n.Add(int64(n))
+		return n, c.said(err)
+	}
+	left, began := c.pace.Grace, time.Now()
+	if c.pace.Rate > 0 {
+		left += time.Duration(float64(c.n.Load())/float64(c.pace.Rate)*float64(time.Second)) - c.waited
+	}
+	_ = c.conn.SetReadDeadline(began.Add(left)) // it took the first one
+	n, err := c.ReadCloser.Read(p)
+	c.n.Add(int64(n))
+	c.waited += time.Since(began)
+	// What is read next is not the body: the connection is watched for its end while the handler works. A stream's deadline counts while nobody reads, too.
+	if errors.Is(err, io.EOF) || !c.whole && err == nil {
+		_ = c.conn.SetReadDeadline(time.Time{})
+	}
+	return n, c.said(err)
+}
+
+// said is what a failure to read means to the caller.
+func (c *counted) said(err error) error {
+	switch {
+	case err == nil, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return err
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return errs.New(errs.Timeout, "the body comes too slowly: send it within %s, or at %d bytes a second", c.pace.Grace, c.pace.Rate)
+	}
+	return errs.Wrap(errs.Invalid, err, "the body breaks off")
+}
+
+// stream lets the caller of an event stream be silent for longer: speech has pauses.
+func (c *counted) stream() {
+	if c != nil && c.pace.Grace > 0 {
+		c.pace = Pace{Grace: max(c.pace.Grace, streamGrace)}
+	}
+}
