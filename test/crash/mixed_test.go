@@ -118,7 +118,7 @@ func await(t *testing.T, what string, done func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s: not done after two minutes", what)
 		}
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(5 * time.Millisecond)
 	}
 }
 
@@ -324,7 +324,7 @@ func (l *load) run(ctx context.Context, t *testing.T) {
 // The whole binary is killed with SIGKILL at any moment of mixed load, again and again: what it acknowledged is there, nothing is half there, indexes agree with
 // records, the audit log has an entry of every call that was answered, and galen verify finds all whole. 6 kills, or $GALEN_CRASH_LOOPS.
 func TestMixedLoad(t *testing.T) {
-	g := galen.New(t, t.TempDir())
+	g := galen.New(t, t.TempDir(), "--log-level", "error")
 	g.Run()
 	l := newLoad(t, g)
 	kills := disktest.Rounds(t, "GALEN_CRASH_LOOPS", 6)

@@ -106,6 +106,13 @@ func New(t testing.TB, dir string, args ...string) *Server {
 // Run starts the process and waits until it is ready.
 func (s *Server) Run() {
 	s.t.Helper()
+	s.Launch()
+	s.Ready()
+}
+
+// Launch starts the process.
+func (s *Server) Launch() {
+	s.t.Helper()
 	s.log = new(buffer)
 	s.cmd = exec.Command(Binary(s.t), s.args...)
 	s.cmd.Env = s.env
@@ -116,6 +123,11 @@ func (s *Server) Run() {
 	}
 	s.done = make(chan error, 1)
 	go func(cmd *exec.Cmd, done chan error) { done <- cmd.Wait() }(s.cmd, s.done)
+}
+
+// Ready waits until a launched process is ready.
+func (s *Server) Ready() {
+	s.t.Helper()
 	deadline := time.Now().Add(60 * time.Second)
 	for {
 		resp, err := http.Get(s.URL + "/readyz")
