@@ -1,7 +1,9 @@
 """Shared by the boto3 suites: clients that point at the server under test, checks that say what they wanted, and a list of every operation called.
 
 Each suite is a script: functions named test_* run in order; the first failure ends it. At its end it prints one JSON line
-{"suite", "passed", "operations": ["s3.PutObject", ...]} which the Go test reads.
+{"suite", "passed", "answered": ["S3.PutObject", ...], "refused": {"S3.GetObject": {"NoSuchKey": true}}, "paged": {"S3.ListBuckets": true},
+"waited": {"S3.HeadBucket bucket_exists": true}} which the Go test holds against docs/compatibility.md: what succeeded; what failed, with which code and
+whether the operation's model declares that code; which of botocore's paginators went past a first page and which of its waiters waited.
 """
 import hashlib
 import json
@@ -20,18 +22,53 @@ from botocore.exceptions import ClientError
 
 ENDPOINT = os.environ["GALEN_ENDPOINT"]
 ACCOUNT, REGION = "000000000000", "us-east-1"
-called = set()
+answered, refused, paged, waited = set(), {}, {}, {}
 
 
-def _note(model, **_):
-    called.add(f"{model.service_model.service_name}.{model.name}")
+def _note(http_response, parsed, model, **_):
+    """Every answer of every client comes here (botocore's after-call event)."""
+    name = f"{model.service_model.service_id}.{model.name}"
+    if http_response.status_code < 300:
+        answered.add(name)
+        return
+    code = parsed.get("Error", {}).get("Code", "")
+    declared = {s.metadata.get("error", {}).get("code", s.name) for s in model.error_shapes}
+    refused.setdefault(name, {})[code] = code in declared
 
 
 def client(service, **kw):
     config = Config(retries={"max_attempts": 1}, signature_version="v4" if service != "s3" else "s3v4", s3={"addressing_style": "path"}, inject_host_prefix=False, parameter_validation=False)
     c = boto3.client(service, endpoint_url=ENDPOINT, config=kw.pop("config", config), **kw)
-    c.meta.events.register("before-call.*", _note)
+    c.meta.events.register("after-call.*", _note)
+    for method, op in c.meta.method_to_api_mapping.items():
+        if c.can_paginate(method):
+            paged.setdefault(f"{c.meta.service_model.service_id}.{op}", False)
+    for name in c.waiter_names:
+        waited.setdefault(_waiter(c, name), False)
     return c
+
+
+def _waiter(c, name):
+    return f"{c.meta.service_model.service_id}.{c.get_waiter(name).config.operation} {name}"
+
+
+def pages(c, method, key, size, **kw):
+    """All items of a listing, by botocore's paginator in pages of this size; there must be more than one page, and none larger."""
+    found, n = [], 0
+    for page in c.get_paginator(method).paginate(**kw, PaginationConfig={"PageSize": size}):
+        n += 1
+        items = page.get(key, [])
+        true(len(items) <= size, f"{method}: a page of {len(items)}, asked for {size}")
+        found += items
+    true(n > 1, f"{method}: one page of {len(found)} by {size}")
+    paged[f"{c.meta.service_model.service_id}.{c.meta.method_to_api_mapping[method]}"] = True
+    return found
+
+
+def waits(c, name, **kw):
+    """botocore's own waiter, polling faster than it would by itself."""
+    c.get_waiter(name).wait(**kw, WaiterConfig={"Delay": 0.2, "MaxAttempts": 400})
+    waited[_waiter(c, name)] = True
 
 
 def equal(got, want, what=""):
@@ -111,8 +148,8 @@ def main():
         except Exception:
             traceback.print_exc()
             print(f"FAIL {name}", file=sys.stderr)
-            print(json.dumps({"suite": os.path.basename(sys.argv[0]), "passed": passed, "failed": name, "operations": sorted(called)}))
+            print(json.dumps({"suite": os.path.basename(sys.argv[0]), "passed": passed, "failed": name, "answered": sorted(answered), "refused": refused, "paged": paged, "waited": waited}))
             sys.exit(1)
         passed += 1
         print(f"ok {name} ({time.monotonic() - start:.2f} s)", file=sys.stderr)
-    print(json.dumps({"suite": os.path.basename(sys.argv[0]), "passed": passed, "operations": sorted(called)}))
+    print(json.dumps({"suite": os.path.basename(sys.argv[0]), "passed": passed, "answered": sorted(answered), "refused": refused, "paged": paged, "waited": waited}))
