@@ -18,6 +18,9 @@ type Route struct {
 	Action  string // IAM action: "healthlake:ReadResource"
 	// ReadOnly says that the interaction changes nothing.
 	ReadOnly bool
+	// Open says that anyone may ask, without credentials: for discovery, public keys, and what proves itself by its own input. Action and Resource then only
+	// name it in the audit log.
+	Open bool
 	// Resource returns the ARN that the action is on, from the path values; it must not read the body.
 	Resource func(*http.Request) string
 	// Context returns extra condition keys for authorization; nil = none.

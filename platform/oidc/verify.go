@@ -22,8 +22,9 @@ type Provider struct {
 	ARN       string // arn:aws:iam::000000000000:oidc-provider/login.example.org
 	Issuer    string // https://login.example.org
 	Audiences []string
-	Role      string // the role that bearer tokens on the open standards' routes act under; "" = none
 	Keys      Keys
+	// Role is the role that a bearer token acts under on the routes of the open standards; errs.Denied when there is none.
+	Role func(ctx context.Context, c *Claims) (string, error)
 }
 
 // Keys gives the public keys of an issuer that a token may be signed with. An empty kid means any.

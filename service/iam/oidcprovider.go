@@ -260,10 +260,12 @@ func (s *Service) Provider(ctx context.Context, issuer string) (*oidc.Provider, 
 		return nil, noProvider(p.ARN)
 	}
 	out := &oidc.Provider{ARN: p.ARN, Issuer: p.URL, Audiences: p.Clients}
-	for _, t := range p.Tags {
-		if t.Key == RoleTag {
-			out.Role = t.Value
+	role := slices.IndexFunc(p.Tags, func(t api.Tag) bool { return t.Key == RoleTag })
+	out.Role = func(context.Context, *oidc.Claims) (string, error) {
+		if role < 0 {
+			return "", errs.New(errs.Denied, "bearer tokens of this provider act under no role: tag the provider with %s and the role's ARN", RoleTag)
 		}
+		return p.Tags[role].Value, nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

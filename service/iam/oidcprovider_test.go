@@ -30,8 +30,11 @@ func TestOpenIDConnectProviders(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	p, err := f.Provider(ctx, issuer)
-	if err != nil || p.ARN != arn || p.Audiences[0] != "viewer" || p.Role != "arn:aws:iam::"+acct+":role/ward" || p.Keys == nil {
-		t.Errorf("%+v, %v", p, err)
+	if err != nil || p.ARN != arn || p.Audiences[0] != "viewer" || p.Keys == nil {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	if role, err := p.Role(ctx, nil); err != nil || role != "arn:aws:iam::"+acct+":role/ward" {
+		t.Errorf("role %s, %v", role, err)
 	}
 	for _, other := range []string{issuer + "/", "https://login.example.org/realms/ward", "http://login.example.org:8443/realms/ward", "", "x"} {
 		if _, err := f.Provider(ctx, other); !errs.Is(err, errs.NotFound) {
