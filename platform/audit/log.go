@@ -35,8 +35,8 @@ type Config struct {
 }
 
 const (
-	// treeEvery is how long entries wait in the journal for the tree. Each batch rewrites a handful of files, so fewer are cheaper.
-	treeEvery = 500 * time.Millisecond
+	// treeEvery is how long entries wait in the journal for the tree, if nobody looks them up. Each batch rewrites a handful of files, so fewer are cheaper.
+	treeEvery = 4 * time.Second
 	// treeBatch is how many entries the tree takes at once.
 	treeBatch = 4096
 	// maxWaiting bounds the entries that are in the journal and not yet in the tree, in memory as on the disk.
@@ -141,7 +141,7 @@ func Open(ctx context.Context, cfg Config) (_ *Merkle, err error) {
 	return m, nil
 }
 
-// Append makes the entry durable in the journal, from where the tree takes it within half a second, also after a crash. Concurrent calls share a sync.
+// Append makes the entry durable in the journal, from where the tree takes it within seconds, also after a crash. Concurrent calls share a sync.
 func (m *Merkle) Append(_ context.Context, e *Entry) error {
 	if f := m.failed.Load(); f != nil {
 		return f
@@ -301,7 +301,7 @@ func (m *Merkle) settle(ctx context.Context) error {
 		case <-grew:
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(treeEvery): // look again whether it failed
+		case <-time.After(time.Second): // look again whether it failed
 		}
 	}
 }

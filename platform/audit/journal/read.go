@@ -51,6 +51,9 @@ func Read(fs Folder, key []byte, from uint64) (*State, error) {
 		s.Discarded = 0
 		for len(b) > 0 {
 			g := parse(b, key)
+			if g == nil && len(bytes.TrimLeft(b, "\x00")) == 0 {
+				break // not written yet
+			}
 			if g == nil { // to the next whole group, which shows whether something is missing
 				skip := bytes.Index(b[1:], []byte(magic))
 				if skip < 0 {
