@@ -193,7 +193,8 @@ func TestFailedReadIsNoCorruption(t *testing.T) {
 	}
 }
 
-// Every single flipped bit, every cut and every other name is found, and no wrong byte is ever served.
+// Every single flipped bit, every cut and every other name is found, and no wrong byte is ever served. All bits of a small blob, and 100 of a large one or
+// $GALEN_CRASH_FLIPS.
 func TestDamage(t *testing.T) {
 	dir := t.TempDir()
 	r := ring(t)
@@ -265,7 +266,7 @@ func TestDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	rng := rand.New(rand.NewPCG(3, 4))
-	for range 100 {
+	for range disktest.Rounds(t, disktest.Flips, 100) {
 		flip(big.ID, whole, want, rng.IntN(len(whole)*8))
 	}
 	for _, n := range []int{len(whole) - 1, len(whole) - 1<<20, 2 << 20, 1<<20 + 512} {
