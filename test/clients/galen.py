@@ -92,6 +92,17 @@ def fails(code, fn, *args, status=None, **kw):
     raise AssertionError(f"{getattr(fn, '__name__', 'call')} succeeded, want {code}")
 
 
+def refuses(c, *rows):
+    """Each row: the method, the wrong input, the code and the status it must fail with. Every row is tried; all that differ are told."""
+    wrong = []
+    for method, kw, code, status in rows:
+        try:
+            fails(code, getattr(c, method), status=status, **kw)
+        except AssertionError as e:
+            wrong.append(f"{method}({kw}): {e}")
+    true(not wrong, "\n" + "\n".join(wrong))
+
+
 def wait(fn, done, failed=(), seconds=90, what="state"):
     """Polls fn() until it returns one of done; a value in failed or the time limit is a failure."""
     end = time.monotonic() + seconds
