@@ -85,7 +85,7 @@ func New(ctx context.Context, cfg Config, version string, log *slog.Logger) (a *
 	}
 	a.flush = flush
 	a.edge, err = edge.New(edge.Config{Registrations: set.registrations, Routes: set.routes, Directory: a.engines.directory, Authorizer: a.engines.authorizer, Audit: a.engines.audit,
-		Account: cfg.Account, Region: cfg.Region, Hosts: []string{"localhost", "localhost.localstack.cloud"}, Gate: a.gate, Metrics: edge.NewMetrics(a.registry), Tracer: tracer, Log: log})
+		Account: cfg.Account, Region: cfg.Region, Hosts: []string{"localhost", "localhost.localstack.cloud"}, Gate: a.gate, Pace: cfg.pace(), Load: cfg.bounds(), Metrics: edge.NewMetrics(a.registry), Tracer: tracer, Log: log})
 	if err != nil {
 		return nil, err
 	}

@@ -36,6 +36,8 @@ type Config struct {
 	MinFree      int64         `name:"min-free-bytes" default:"268435456" env:"GALEN_MIN_FREE_BYTES" help:"The server is not ready when the data folder's disk has less free."`
 	DrainDelay   time.Duration `name:"drain-delay" default:"0s" env:"GALEN_DRAIN_DELAY" help:"How long to go on taking requests after SIGTERM while /readyz says no, so that load balancers turn away first."`
 	DrainTimeout time.Duration `name:"drain-timeout" default:"20s" env:"GALEN_DRAIN_TIMEOUT" help:"How long requests in progress may take to end after that."`
+
+	Load
 }
 
 // check completes what Config cannot say by itself and refuses what cannot work.

@@ -55,6 +55,7 @@ type Config struct {
 	// Gate refuses operations that the portfolio does not offer to this customer; nil = none.
 	Gate    func(signing, operation string) error
 	Pace    Pace
+	Load    Load
 	Metrics *Metrics     // nil = none
 	Tracer  trace.Tracer // nil = none
 	Log     *slog.Logger
@@ -67,6 +68,7 @@ type Edge struct {
 	table    *route.Table
 	services map[*aws.Service]Registration
 	routes   *routes
+	load     load
 }
 
 // New builds the tables.
@@ -74,7 +76,7 @@ func New(cfg Config) (*Edge, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	e := &Edge{cfg: cfg, services: map[*aws.Service]Registration{}}
+	e := &Edge{cfg: cfg, services: map[*aws.Service]Registration{}, load: newLoad(cfg.Load, cfg.Now)}
 	var contracts []*aws.Service
 	for _, r := range cfg.Registrations {
 		contracts = append(contracts, r.Contract)
@@ -98,6 +100,7 @@ type visit struct {
 	op      string // operation or interaction
 	failed  string // the kind of error that was answered
 	in      *counted
+	ends    []func() // what the request has taken is given back
 	entry   audit.Entry
 }
 
@@ -146,7 +149,7 @@ func (e *Edge) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	ctx, span := e.span(r)
 	v := &visit{e: e, w: &writer{ResponseWriter: rw}, r: r.WithContext(ctx), id: newRequestID(), started: e.cfg.Now()}
 	if r.Body != nil && r.Body != http.NoBody {
-		v.in = newCounted(rw, r, e.cfg.Pace)
+		v.in = newCounted(rw, r, e.cfg.Pace, e.cfg.Load.Body)
 		v.r.Body = v.in
 	}
 	if e.cfg.Pace.Grace > 0 {
@@ -159,6 +162,9 @@ func (e *Edge) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	v.entry = audit.Entry{Time: v.started.UTC(), RequestID: v.id, SourceIP: peer(r).String(), UserAgent: clip(r.UserAgent(), 256), Region: e.cfg.Region, Account: e.cfg.Account}
 	e.cfg.Metrics.begin()
 	defer func() {
+		for _, end := range v.ends {
+			end()
+		}
 		o := v.outcome()
 		e.cfg.Metrics.end(o)
 		v.tell(ctx, span, o)
@@ -214,6 +220,11 @@ func (v *visit) who() (*sigv4.Signed, context.Context, error) {
 	}
 	p := s.Principal.(call.Principal)
 	v.entry.Principal, v.entry.Kind, v.entry.AccessKeyID = p.ARN, string(p.Kind), p.AccessKeyID
+	done, err := v.e.load.callers.Enter(p.ARN)
+	if err != nil {
+		return nil, nil, err
+	}
+	v.leave(done)
 	c := &call.Call{RequestID: v.id, Principal: p, Source: peer(v.r), UserAgent: clip(v.r.UserAgent(), 256), Secure: v.r.TLS != nil, Time: v.started}
 	return s, call.With(v.r.Context(), c), nil
 }

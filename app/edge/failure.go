@@ -94,6 +94,14 @@ func (v *visit) failure(e *errs.Error) (name string, code int) {
 			code = status[errs.Throttled]
 		}
 	}
+	if e.Code == errs.Throttled && e.Name == "" { // S3 says "slow down" as it says that it cannot, IAM and STS as any fault of the caller
+		switch v.proto {
+		case aws.RESTXML:
+			code = http.StatusServiceUnavailable
+		case aws.Query:
+			code = http.StatusBadRequest
+		}
+	}
 	switch e.Code { // awsJson services without statuses in their contract answer 400 to every fault of the caller
 	case errs.Unauthenticated:
 		if v.proto == aws.JSON10 || v.proto == aws.JSON11 || v.proto == aws.CBOR {
@@ -165,6 +173,7 @@ func (v *visit) fail(err error) {
 		e = errs.As(aerr)
 		name, code = v.failure(e)
 	}
+	retryAfter(v.w.Header(), e)
 	if h, ok := e.Details.(http.Header); ok { // an S3 delete marker, the ETag of a 304
 		maps.Copy(v.w.Header(), h)
 	}

@@ -54,6 +54,14 @@ func (v *visit) serveOperation(signing string) {
 	if m != nil {
 		v.op, v.entry.Name, v.entry.ReadOnly = m.Op.Name, m.Op.Name, m.Op.ReadOnly
 	}
+	var op *aws.Operation
+	if m != nil {
+		op = m.Op
+	}
+	if err := v.admit(held(v.r, op)); err != nil {
+		v.fail(err)
+		return
+	}
 	signed, ctx, err := v.who()
 	if err != nil {
 		v.fail(err)

@@ -30,11 +30,12 @@ type counted struct {
 	conn   *http.ResponseController // nil = no deadlines here
 	whole  bool                     // a deadline is the connection's (HTTP/1) and not the stream's own
 	waited time.Duration
+	most   int64 // bytes that may come; 0 = no bound of the server's
 }
 
 // newCounted starts the clock: a caller that is answered before its body is read has to send the rest of it all the same, and not at leisure.
-func newCounted(w http.ResponseWriter, r *http.Request, pace Pace) *counted {
-	c := &counted{ReadCloser: r.Body, pace: pace, whole: r.ProtoMajor < 2}
+func newCounted(w http.ResponseWriter, r *http.Request, pace Pace, most int64) *counted {
+	c := &counted{ReadCloser: r.Body, pace: pace, whole: r.ProtoMajor < 2, most: most}
 	if pace.Grace > 0 {
 		if conn := http.NewResponseController(w); conn.SetReadDeadline(time.Now().Add(pace.Grace)) == nil {
 			c.conn = conn
@@ -46,8 +47,7 @@ func newCounted(w http.ResponseWriter, r *http.Request, pace Pace) *counted {
 func (c *counted) Read(p []byte) (int, error) {
 	if c.conn == nil {
 		n, err := c.ReadCloser.Read(p)
-		c.n.Add(int64(n))
-		return n, c.said(err)
+		return c.count(n, err)
 	}
 	left, began := c.pace.Grace, time.Now()
 	if c.pace.Rate > 0 {
@@ -55,11 +55,17 @@ func (c *counted) Read(p []byte) (int, error) {
 	}
 	_ = c.conn.SetReadDeadline(began.Add(left)) // it took the first one
 	n, err := c.ReadCloser.Read(p)
-	c.n.Add(int64(n))
 	c.waited += time.Since(began)
 	// What is read next is not the body: the connection is watched for its end while the handler works. A stream's deadline counts while nobody reads, too.
 	if errors.Is(err, io.EOF) || !c.whole && err == nil {
 		_ = c.conn.SetReadDeadline(time.Time{})
+	}
+	return c.count(n, err)
+}
+
+func (c *counted) count(n int, err error) (int, error) {
+	if all := c.n.Add(int64(n)); c.most > 0 && all > c.most {
+		return 0, errs.New(errs.TooLarge, "the body is over the %d bytes that this server takes", c.most)
 	}
 	return n, c.said(err)
 }

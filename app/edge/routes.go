@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/galen-health/galen/aws/sigv4"
 	"github.com/galen-health/galen/platform/authz"
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/httproute"
@@ -86,6 +87,14 @@ func (*found) WriteHeader(int)             {}
 func (v *visit) serveRoute(rt *httproute.Route) {
 	v.op = rt.Name
 	v.entry.Source, v.entry.Name, v.entry.ReadOnly, v.entry.Action = rt.Service+".amazonaws.com", rt.Name, rt.ReadOnly, rt.Action
+	most := rt.MaxBody
+	if most > sigv4.MaxBuffered && v.r.Header.Get("X-Amz-Content-Sha256") != "" {
+		most = 0 // it streams
+	}
+	if err := v.admit(min(most, sigv4.MaxBuffered)); err != nil {
+		v.failRoute(rt, err)
+		return
+	}
 	signed, ctx, err := v.who()
 	if err == nil && signed.Service != rt.Service {
 		err = errs.New(errs.Unauthenticated, "the request is signed for %.40q; sign it for %q", signed.Service, rt.Service)
@@ -141,6 +150,7 @@ func (v *visit) serveRoute(rt *httproute.Route) {
 func (v *visit) failRoute(rt *httproute.Route, err error) {
 	answer := &answer{header: http.Header{}}
 	rt.Fail(answer, v.r, err)
+	retryAfter(answer.header, errs.As(err))
 	v.failed = errs.CodeOf(err).String()
 	if answer.status >= 500 {
 		v.note(errs.As(err))
