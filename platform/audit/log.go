@@ -39,6 +39,8 @@ const (
 	treeEvery = 4 * time.Second
 	// treeBatch is how many entries the tree takes at once.
 	treeBatch = 4096
+	// treeAge is how long the tree waits for the rest of a batch: shorter, and one batch would be taken in many pieces.
+	treeAge = 50 * time.Millisecond
 	// maxWaiting bounds the entries that are in the journal and not yet in the tree, in memory as on the disk.
 	maxWaiting = 1 << 16
 	// maxEntry keeps a leaf below the 64 KiB that the tile format can hold.
@@ -106,7 +108,7 @@ func Open(ctx context.Context, cfg Config) (_ *Merkle, err error) {
 		return nil, err
 	}
 	appender, shutdown, reader, err := tessera.NewAppender(run, driver, tessera.NewAppendOptions().
-		WithCheckpointSigner(signer).WithBatching(treeBatch, time.Millisecond).WithCheckpointInterval(200*time.Millisecond).WithCheckpointRepublishInterval(0).
+		WithCheckpointSigner(signer).WithBatching(treeBatch, treeAge).WithCheckpointInterval(200*time.Millisecond).WithCheckpointRepublishInterval(0).
 		WithPushback(1<<17))
 	if err != nil {
 		return nil, errs.Wrap(errs.Corrupt, err, "the audit log cannot be opened")
