@@ -48,6 +48,9 @@ func evaluate(m *match, ps *policies) Decision {
 	if d, denied := explicitDeny(m, ps); denied {
 		return d
 	}
+	if s := m.principal.Session; s != nil && (m.principal.Kind == call.IAMUser || m.principal.Kind == call.Root) && strings.HasPrefix(m.action, "iam:") {
+		return Decision{Reason: "credentials of GetSessionToken without a second factor may not call IAM"} // STS API reference, GetSessionToken
+	}
 	level, by := resourceGrant(m, ps.resource)
 	if ps.mustAllow && level == none {
 		return Decision{Reason: "no resource-based policy allows it"}

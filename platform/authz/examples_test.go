@@ -34,6 +34,9 @@ func TestDocumentedSituations(t *testing.T) {
 		want               bool
 		reason             string
 	}{
+		{name: "credentials of GetSessionToken do not call IAM", who: with(alice, call.Session{}), identity: allowAll, action: "iam:CreateUser", on: "*", reason: "GetSessionToken"},
+		{name: "credentials of GetSessionToken call the rest", who: with(alice, call.Session{}), identity: allowAll, action: "s3:GetObject", on: "*", want: true},
+		{name: "a role's session calls IAM", who: with(session, call.Session{}), identity: allowAll, action: "iam:CreateUser", on: "*", want: true},
 		{name: "default is deny", who: alice, action: "s3:GetObject", on: "arn:aws:s3:::b/k", reason: "no identity-based policy"},
 		{name: "identity allows", who: alice, identity: readS3, action: "s3:GetObject", on: "arn:aws:s3:::b/k", want: true},
 		{name: "actions ignore case", who: alice, identity: doc(`{"Effect":"Allow","Action":"S3:gEtObject","Resource":"*"}`), action: "s3:GetObject", on: "arn:aws:s3:::b/k", want: true},

@@ -41,6 +41,9 @@ func keysOf(c *call.Call, r *Request, region, account string) keySet {
 	}
 	if p.Session != nil {
 		set("aws:multifactorauthpresent", "false")
+		if p.Session.Provider != "" {
+			set("aws:federatedprovider", p.Session.Provider)
+		}
 		if p.Session.Identity != "" {
 			set("aws:sourceidentity", p.Session.Identity)
 		}

@@ -42,7 +42,8 @@ type Session struct {
 	PolicyARNs []string
 	Created    time.Time
 	Expires    time.Time
-	Scopes     []string // SMART scopes when the session came from a token
+	Transitive []string // keys of the session tags that go on to the roles taken from it
+	Provider   string   // ARN of the OpenID provider whose token opened it
 	Identity   string   // sts source identity: who opened the session, as the identity provider or caller said
 }
 

@@ -2,6 +2,7 @@ package sts
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,12 +13,16 @@ import (
 	"github.com/galen-health/galen/platform/call"
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/key"
+	"github.com/galen-health/galen/platform/oidc"
 )
 
 // Config says whose account it is.
 type Config struct {
 	Account string
-	Now     func() time.Time // nil = time.Now
+	// Providers are the OpenID providers whose tokens roles may trust, and Authorizer decides whether one does; nil = web identities are not offered.
+	Providers  oidc.Directory
+	Authorizer authz.Authorizer
+	Now        func() time.Time // nil = time.Now
 }
 
 // Service implements the contract.
@@ -44,6 +49,7 @@ const (
 	rootSession  = 3600      // GetSessionToken of the root user
 	userSession  = 43200     // default of GetSessionToken
 	longestUser  = 36 * 3600 // of GetSessionToken
+	maxTags      = 50        // session tags, and transitive ones
 	packedPolicy = 2048      // inline session policy and ARNs together: STS's own quota
 )
 
@@ -52,8 +58,11 @@ const (
 func (s *Service) Authorize(ctx context.Context, op string, in any) ([]authz.Request, error) {
 	ar, ok := in.(*api.AssumeRoleInput)
 	if !ok {
-		if op == "GetSessionToken" {
-			return nil, nil // no permission is needed: it gives the caller nothing new
+		switch op {
+		case "GetSessionToken": // no permission is needed: it gives the caller nothing new
+			return nil, nil
+		case "AssumeRoleWithWebIdentity": // it is decided when the token was verified
+			return nil, nil
 		}
 		return []authz.Request{{Action: "sts:" + op, Resource: "*"}}, nil
 	}
@@ -78,6 +87,9 @@ func (s *Service) Authorize(ctx context.Context, op string, in any) ([]authz.Req
 	for _, t := range ar.Tags {
 		r.Context["aws:RequestTag/"+t.Key] = t.Value
 		r.Values["aws:TagKeys"] = append(r.Values["aws:TagKeys"], t.Key)
+	}
+	if len(ar.TransitiveTagKeys) > 0 {
+		r.Values["sts:TransitiveTagKeys"] = ar.TransitiveTagKeys
 	}
 	needs := []authz.Request{r}
 	if len(ar.Tags) > 0 {
@@ -110,8 +122,6 @@ func (s *Service) AssumeRole(ctx context.Context, in *api.AssumeRoleInput) (*api
 		return nil, errs.Named(errs.Denied, "AccessDenied", "Roles may not be assumed by root accounts.")
 	}
 	switch {
-	case len(in.TransitiveTagKeys) > 0:
-		return nil, errs.New(errs.Unsupported, "transitive session tags are not offered: pass the tags to each role")
 	case in.SerialNumber != "" || in.TokenCode != "":
 		return nil, errs.New(errs.Unsupported, "multi-factor devices are not offered")
 	case len(in.ProvidedContexts) > 0:
@@ -121,22 +131,16 @@ func (s *Service) AssumeRole(ctx context.Context, in *api.AssumeRoleInput) (*api
 	if err != nil {
 		return nil, err
 	}
-	seconds := time.Hour
-	if in.DurationSeconds != nil {
-		seconds = time.Duration(*in.DurationSeconds) * time.Second
-	}
 	longest := role.MaxSession
 	if caller.Session != nil && caller.Kind == call.AssumedRole {
 		longest = min(longest, chained*time.Second)
 	}
-	if in.DurationSeconds != nil && seconds > longest {
-		return nil, invalid("The requested DurationSeconds exceeds the MaxSessionDuration set for this role.")
-	}
-	if s.cfg.Account != role.Account {
-		return nil, errs.New(errs.Internal, "the role is of another account")
+	length, err := duration(in.DurationSeconds, longest)
+	if err != nil {
+		return nil, err
 	}
 	now := s.cfg.Now().UTC()
-	sess := &call.Session{Name: in.RoleSessionName, Created: now, Expires: now.Add(min(seconds, max(longest, time.Hour))), Identity: in.SourceIdentity}
+	sess := &call.Session{Name: in.RoleSessionName, Created: now, Expires: now.Add(length), Identity: in.SourceIdentity}
 	if sess.Identity == "" && caller.Session != nil {
 		sess.Identity = caller.Session.Identity // it stays through a chain of roles
 	}
@@ -151,8 +155,10 @@ func (s *Service) AssumeRole(ctx context.Context, in *api.AssumeRoleInput) (*api
 	if err != nil {
 		return nil, err
 	}
-	p := call.Principal{Kind: call.AssumedRole, ARN: "arn:aws:sts::" + role.Account + ":assumed-role/" + role.Name + "/" + in.RoleSessionName, ID: role.ID + ":" + in.RoleSessionName,
-		Account: role.Account, Name: role.Name, RoleARN: role.ARN, Tags: tags, Session: sess}
+	if sess.Transitive, err = inherit(tags, &caller, in.Tags, in.TransitiveTagKeys); err != nil {
+		return nil, err
+	}
+	p := principal(&role, sess, tags)
 	c, err := session.Issue(ctx, s.ring, p)
 	if err != nil {
 		return nil, err
@@ -160,6 +166,58 @@ func (s *Service) AssumeRole(ctx context.Context, in *api.AssumeRoleInput) (*api
 	out := &api.AssumeRoleOutput{Credentials: credentials(c), AssumedRoleUser: &api.AssumedRoleUser{AssumedRoleId: p.ID, Arn: p.ARN}, SourceIdentity: sess.Identity}
 	if packed > 0 {
 		out.PackedPolicySize = aws.Ptr(int32(packed * 100 / packedPolicy))
+	}
+	return out, nil
+}
+
+// duration is how long a session lasts: an hour unless the caller says otherwise, never longer than the role's longest.
+func duration(seconds *int32, longest time.Duration) (time.Duration, error) {
+	if seconds == nil {
+		return time.Hour, nil
+	}
+	d := time.Duration(*seconds) * time.Second
+	if d > longest {
+		return 0, invalid("The requested DurationSeconds exceeds the MaxSessionDuration set for this role.")
+	}
+	return d, nil
+}
+
+// principal is a session of a role.
+func principal(role *authz.Role, sess *call.Session, tags map[string]string) call.Principal {
+	return call.Principal{Kind: call.AssumedRole, ARN: "arn:aws:sts::" + role.Account + ":assumed-role/" + role.Name + "/" + sess.Name, ID: role.ID + ":" + sess.Name,
+		Account: role.Account, Name: role.Name, RoleARN: role.ARN, Tags: tags, Session: sess}
+}
+
+// inherit lays the caller's transitive tags over a new session's, and returns the keys that go on from it (STS user guide, "Chaining roles with session
+// tags"): what was inherited cannot be changed, and only tags that are passed can be made transitive.
+func inherit(tags map[string]string, caller *call.Principal, passed []api.Tag, transitive []string) ([]string, error) {
+	var out []string
+	same := func(key string) func(api.Tag) bool {
+		return func(t api.Tag) bool { return strings.EqualFold(t.Key, key) }
+	}
+	if caller.Session != nil {
+		for _, key := range caller.Session.Transitive {
+			if slices.ContainsFunc(passed, same(key)) {
+				return nil, invalid("A session tag that is passed is inherited as a transitive tag: it cannot be changed.")
+			}
+			for have := range tags {
+				if strings.EqualFold(have, key) {
+					delete(tags, have)
+				}
+			}
+			tags[key] = caller.Tags[key]
+			out = append(out, key)
+		}
+	}
+	if len(transitive) > maxTags {
+		return nil, invalid("At most %d transitive tag keys can be passed.", maxTags)
+	}
+	for _, key := range transitive {
+		at := slices.IndexFunc(passed, same(key))
+		if at < 0 {
+			return nil, invalid("A transitive tag key is not among the session tags that are passed.")
+		}
+		out = append(out, passed[at].Key)
 	}
 	return out, nil
 }
@@ -209,8 +267,8 @@ func merge(role map[string]string, tags []api.Tag) (map[string]string, error) {
 		}
 		out[t.Key] = t.Value
 	}
-	if len(tags) > 50 {
-		return nil, invalid("At most 50 session tags can be passed.")
+	if len(tags) > maxTags {
+		return nil, invalid("At most %d session tags can be passed.", maxTags)
 	}
 	return out, nil
 }

@@ -104,7 +104,9 @@ func TestWhoMayAssume(t *testing.T) {
 		{"too long", account{trust: trust(alice.ARN, all, "")}, alice, api.AssumeRoleInput{DurationSeconds: aws.Ptr(int32(7201))}, errs.Invalid},
 		{"bad session policy", account{trust: trust(alice.ARN, all, "")}, alice, api.AssumeRoleInput{Policy: "{}"}, errs.Invalid},
 		{"large session policies", account{trust: trust(alice.ARN, all, "")}, alice, api.AssumeRoleInput{PolicyArns: []api.PolicyDescriptorType{{Arn: strings.Repeat("a", 2000)}, {Arn: strings.Repeat("b", 200)}}}, errs.TooLarge},
-		{"transitive tags", account{trust: trust(alice.ARN, all, "")}, alice, api.AssumeRoleInput{TransitiveTagKeys: []string{"a"}}, errs.Unsupported},
+		{"a transitive tag that is not passed", account{trust: trust(alice.ARN, all, "")}, alice, api.AssumeRoleInput{TransitiveTagKeys: []string{"a"}}, errs.Invalid},
+		{"a transitive tag", account{trust: trust(alice.ARN, all, `{"ForAllValues:StringEquals":{"sts:TransitiveTagKeys":["a"]}}`)}, alice, api.AssumeRoleInput{Tags: []api.Tag{{Key: "a", Value: "b"}}, TransitiveTagKeys: []string{"a"}}, -1},
+		{"a transitive tag that the trust policy forbids", account{trust: trust(alice.ARN, all, `{"ForAllValues:StringEquals":{"sts:TransitiveTagKeys":["z"]}}`)}, alice, api.AssumeRoleInput{Tags: []api.Tag{{Key: "a", Value: "b"}}, TransitiveTagKeys: []string{"a"}}, errs.Denied},
 	} {
 		s, _ := open(t, c.acc)
 		if c.in.RoleArn == "" {
