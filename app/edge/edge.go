@@ -14,7 +14,6 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -48,6 +47,7 @@ type Config struct {
 	Routes        []httproute.Route
 	Directory     authz.Directory
 	Authorizer    authz.Authorizer
+	Bearer        Bearer // nil = bearer tokens are not taken
 	Audit         audit.Log
 	Account       string
 	Region        string
@@ -100,7 +100,8 @@ type visit struct {
 	op      string // operation or interaction
 	failed  string // the kind of error that was answered
 	in      *counted
-	ends    []func() // what the request has taken is given back
+	ends    []func()                 // what the request has taken is given back
+	noted   func() map[string]string // what an operation without a signature learned of its caller; nil = nothing
 	entry   audit.Entry
 }
 
@@ -211,8 +212,8 @@ func (v *visit) serve() {
 
 // who verifies the signature and puts the call into the context.
 func (v *visit) who() (*sigv4.Signed, context.Context, error) {
-	if h := v.r.Header.Get("Authorization"); strings.HasPrefix(h, "Bearer ") {
-		return nil, nil, errs.Named(errs.Unauthenticated, sigv4.ErrInvalidToken, "bearer tokens are not offered by this version: sign the request with an access key (SigV4)")
+	if _, ok := token(v.r); ok {
+		return nil, nil, errs.Named(errs.Unauthenticated, sigv4.ErrInvalidToken, "bearer tokens open the routes of the open standards only: sign the request with an access key (SigV4), or get one for the token by AssumeRoleWithWebIdentity")
 	}
 	s, err := sigv4.Verify(v.r, v.e.cfg.Now(), secrets{v.e.cfg.Directory})
 	if err != nil {
@@ -261,6 +262,12 @@ func (v *visit) allow(ctx context.Context, needs []authz.Request) error {
 // record appends the audit entry; without it no success may be answered.
 func (v *visit) record(ctx context.Context, failure string) error {
 	v.entry.Error = failure
+	if v.noted != nil {
+		v.entry.Parameters = v.noted()
+		if sub := v.entry.Parameters["webIdentity"]; sub != "" {
+			v.entry.Principal = sub
+		}
+	}
 	if v.entry.Source == "" {
 		v.entry.Source = "galen.amazonaws.com"
 	}

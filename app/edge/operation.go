@@ -16,7 +16,9 @@ import (
 	"github.com/galen-health/galen/aws/sigv4"
 	"github.com/galen-health/galen/aws/wire"
 	"github.com/galen-health/galen/platform/authz"
+	"github.com/galen-health/galen/platform/call"
 	"github.com/galen-health/galen/platform/errs"
+	"github.com/galen-health/galen/platform/httproute"
 	"github.com/galen-health/galen/platform/limits"
 )
 
@@ -29,6 +31,9 @@ const (
 
 // serveOperation takes an AWS operation along the road.
 func (v *visit) serveOperation(signing string) {
+	if signing == "" {
+		signing = v.opens()
+	}
 	form, body, err := v.form(signing)
 	if err != nil {
 		v.service, _ = v.guess(signing)
@@ -62,10 +67,21 @@ func (v *visit) serveOperation(signing string) {
 		v.fail(err)
 		return
 	}
-	signed, ctx, err := v.who()
+	open := op != nil && op.Open && !sigv4.IsSigned(v.r)
+	who := v.who
+	if open {
+		v.entry.Kind = string(call.WebIdentity)
+		who = func() (*sigv4.Signed, context.Context, error) { return v.anyone(signing) }
+	}
+	signed, ctx, err := who()
 	if err != nil {
 		v.fail(err)
 		return
+	}
+	if open {
+		var notes *httproute.Notes
+		ctx, notes = httproute.WithNotes(ctx)
+		v.noted = func() map[string]string { return notes.Values() }
 	}
 	v.r = v.r.WithContext(ctx)
 	if body != nil { // the form was read before its signature could be checked, and nobody reads it again
@@ -261,6 +277,15 @@ func inflate(h http.Header, body io.Reader) (io.Reader, error) {
 		return counted.Out(zr), nil
 	}
 	return body, nil
+}
+
+// peek reads a body of at most most bytes; rest reads it again. ok is false when it is longer or breaks off.
+func peek(body io.ReadCloser, most int64) (text string, rest io.ReadCloser, ok bool) {
+	if body == nil {
+		return "", http.NoBody, true
+	}
+	b, err := io.ReadAll(io.LimitReader(body, most+1))
+	return string(b), closer{io.MultiReader(strings.NewReader(string(b)), body), body}, err == nil && int64(len(b)) <= most
 }
 
 // closer reads from one and closes another.
