@@ -41,6 +41,8 @@ const (
 	treeBatch = 4096
 	// treeAge is how long the tree waits for the rest of a batch: shorter, and one batch would be taken in many pieces.
 	treeAge = 50 * time.Millisecond
+	// gather is how long entries that come in a crowd wait for more to share their sync; one that comes alone does not wait.
+	gather = 300 * time.Microsecond
 	// maxWaiting bounds the entries that are in the journal and not yet in the tree, in memory as on the disk.
 	maxWaiting = 1 << 16
 	// maxEntry keeps a leaf below the 64 KiB that the tile format can hold.
@@ -187,11 +189,16 @@ func poke(c chan struct{}) {
 // write brings what is queued into the journal, all that came during a sync with the next. It ends when the log closes and the queue is empty.
 func (m *Merkle) write() {
 	var bodies [][]byte
+	crowd := false
 	for range m.arrived {
+		if crowd {
+			time.Sleep(gather)
+		}
 		m.mu.Lock()
 		batch, closing := m.queue, m.closing
 		m.queue = nil
 		m.mu.Unlock()
+		crowd = len(batch) > 1
 		bodies = bodies[:0]
 		for _, p := range batch {
 			bodies = append(bodies, p.body)
