@@ -59,10 +59,15 @@ func Decode(r *Request) (any, error) {
 		if err := d.bindings(sh, v, r.Labels, r.Query, r.Header); err != nil {
 			return nil, err
 		}
+		bound := len(d.problems)
 		if err := d.restBody(r, v); err != nil {
 			return nil, err
 		}
-		return in.Interface(), d.err()
+		err := d.err()
+		if r.Protocol == aws.RESTXML && len(d.problems) > bound { // S3 calls a document that breaks its schema malformed, as one that is no XML
+			err = malformed("%s", errs.As(err).Message)
+		}
+		return in.Interface(), err
 	}
 	b, err := readBody(r.Body, maxBody(r.Protocol))
 	if err != nil {

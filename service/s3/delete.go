@@ -58,6 +58,9 @@ func (s *Service) delete(ctx context.Context, name, owner string, d *deletion) e
 	if err := checkKey(d.key); err != nil {
 		return err
 	}
+	if err := checkVersion(d.version); err != nil {
+		return err
+	}
 	gate := s.gate(name)
 	gate.RLock()
 	defer gate.RUnlock()

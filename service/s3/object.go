@@ -85,6 +85,17 @@ func checkKey(key string) error {
 	return nil
 }
 
+// idAlphabet is what the ids of versions and uploads are made of: base32 in small letters.
+const idAlphabet = "abcdefghijklmnopqrstuvwxyz234567"
+
+// checkVersion refuses what cannot be the id of a version.
+func checkVersion(id string) error {
+	if id == "" || id == "null" || len(id) == 32 && strings.Trim(id, idAlphabet) == "" {
+		return nil
+	}
+	return invalid("InvalidArgument", "Invalid version id specified")
+}
+
 // randomID is 32 letters and digits.
 func randomID() string {
 	var b [20]byte
@@ -140,6 +151,9 @@ type found struct {
 // find reads the version that a caller asks for. A delete marker is found only by its version id.
 func (s *Service) find(ctx context.Context, name, key, version, owner string) (f found, err error) {
 	if err := checkKey(key); err != nil {
+		return f, err
+	}
+	if err := checkVersion(version); err != nil {
 		return f, err
 	}
 	err = s.view(ctx, func(v record.View) error {

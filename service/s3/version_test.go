@@ -187,6 +187,10 @@ func TestDeleteMarkersSayWhatTheyAre(t *testing.T) {
 		t.Errorf("details = %v", errs.As(err).Details)
 	}
 	_, err = w.GetObject(root(), &api.GetObjectInput{Bucket: b, Key: "k", VersionId: "nosuchversion"})
+	named(t, err, "InvalidArgument")
+	_, err = w.DeleteObject(root(), &api.DeleteObjectInput{Bucket: b, Key: "k", VersionId: "nosuchversion"})
+	named(t, err, "InvalidArgument")
+	_, err = w.GetObject(root(), &api.GetObjectInput{Bucket: b, Key: "k", VersionId: strings.Repeat("a", 32)})
 	named(t, err, "NoSuchVersion")
 	c, err := w.CopyObject(root(), &api.CopyObjectInput{Bucket: b, Key: "k", CopySource: b + "/k?versionId=" + first})
 	ok(t, err)
