@@ -37,7 +37,11 @@ type counted struct {
 func newCounted(w http.ResponseWriter, r *http.Request, pace Pace, most int64) *counted {
 	c := &counted{ReadCloser: r.Body, pace: pace, whole: r.ProtoMajor < 2, most: most}
 	if pace.Grace > 0 {
-		if conn := http.NewResponseController(w); conn.SetReadDeadline(time.Now().Add(pace.Grace)) == nil {
+		var first time.Time // a stream's deadline would count while the handler does not read yet
+		if c.whole {
+			first = time.Now().Add(pace.Grace)
+		}
+		if conn := http.NewResponseController(w); conn.SetReadDeadline(first) == nil {
 			c.conn = conn
 		}
 	}
