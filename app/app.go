@@ -57,11 +57,12 @@ func New(ctx context.Context, cfg Config, version string, log *slog.Logger) (a *
 	if a.front, err = openFront(a); err != nil {
 		return nil, err
 	}
+	opened := a // a is nil when the deferred call runs after an error
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, a.front.close())
-			if a.engines != nil {
-				err = errors.Join(err, a.engines.close())
+			err = errors.Join(err, opened.front.close())
+			if opened.engines != nil {
+				err = errors.Join(err, opened.engines.close())
 			}
 		}
 	}()
@@ -84,7 +85,7 @@ func New(ctx context.Context, cfg Config, version string, log *slog.Logger) (a *
 		return nil, err
 	}
 	a.flush = flush
-	a.edge, err = edge.New(edge.Config{Registrations: set.registrations, Routes: set.routes, Directory: a.engines.directory, Authorizer: a.engines.authorizer, Audit: a.engines.audit,
+	a.edge, err = edge.New(edge.Config{Registrations: set.registrations, Routes: set.routes, Directory: a.engines.directory, Authorizer: a.engines.authorizer, Bearer: a.engines.sts, Audit: a.engines.audit,
 		Account: cfg.Account, Region: cfg.Region, Hosts: []string{"localhost", "localhost.localstack.cloud"}, Gate: a.gate, Pace: cfg.pace(), Load: cfg.bounds(), Metrics: edge.NewMetrics(a.registry), Tracer: tracer, Log: log})
 	if err != nil {
 		return nil, err
