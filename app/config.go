@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -80,15 +81,21 @@ func (c *Config) check(known []string) error {
 	return os.MkdirAll(c.DataDir, 0o700)
 }
 
-// base is the URL that clients are told.
+// base is the URL that clients are told. An address that is all of this machine's is no address to call: such clients are told this machine's own name for itself.
 func (c *Config) base() string {
-	switch {
-	case c.PublicURL != "":
+	if c.PublicURL != "" {
 		return strings.TrimSuffix(c.PublicURL, "/")
-	case c.TLSCert != "":
-		return "https://" + c.Addr
 	}
-	return "http://" + c.Addr
+	addr := c.Addr
+	if host, port, err := net.SplitHostPort(addr); err == nil {
+		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+			addr = net.JoinHostPort("localhost", port)
+		}
+	}
+	if c.TLSCert != "" {
+		return "https://" + addr
+	}
+	return "http://" + addr
 }
 
 // wants reports whether a service shall run.
