@@ -21,6 +21,7 @@ import (
 	"github.com/galen-health/galen/platform/record"
 	"github.com/galen-health/galen/platform/record/pebble"
 	"github.com/galen-health/galen/service/iam"
+	"github.com/galen-health/galen/service/openid"
 	"github.com/galen-health/galen/service/sts"
 )
 
@@ -39,6 +40,7 @@ type engines struct {
 	events     *event.Bus
 	iam        *iam.Service
 	sts        *sts.Service
+	openid     *openid.Service
 	root       Credentials
 	generated  Credentials
 	ticks      []func(context.Context) error // periodic work of services

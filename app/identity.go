@@ -9,8 +9,11 @@ import (
 	"github.com/galen-health/galen/platform/authz"
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/key"
+	"github.com/galen-health/galen/platform/oidc"
 	"github.com/galen-health/galen/platform/record"
+	"github.com/galen-health/galen/platform/safedial"
 	"github.com/galen-health/galen/service/iam"
+	"github.com/galen-health/galen/service/openid"
 	"github.com/galen-health/galen/service/sts"
 )
 
@@ -26,15 +29,37 @@ func (e *engines) openIdentity(ctx context.Context, cfg *Config) (err error) {
 	if err := e.findRoot(ctx, cfg); err != nil {
 		return err
 	}
-	e.iam, err = iam.New(ctx, iam.Config{Account: cfg.Account, RootAccessKeyID: e.root.AccessKeyID, RootSecret: e.root.SecretAccessKey}, e.records, e.keys)
+	dial, err := safedial.New(cfg.AllowHosts)
+	if err != nil {
+		return err
+	}
+	e.iam, err = iam.New(ctx, iam.Config{Account: cfg.Account, RootAccessKeyID: e.root.AccessKeyID, RootSecret: e.root.SecretAccessKey, Dial: dial}, e.records, e.keys)
 	if err != nil {
 		return err
 	}
 	e.directory = &inside{Directory: e.iam, account: cfg.Account, keys: map[string]authz.Credential{}, policies: map[string]string{}}
 	e.authorizer = authz.New(e.directory, cfg.Account, cfg.Region)
 	e.roles = authz.NewRoles(e.authorizer, e.iam)
-	e.sts = sts.New(sts.Config{Account: cfg.Account}, e.keys, e.iam)
+	e.openid, err = openid.New(ctx, openid.Config{Account: cfg.Account, Issuer: cfg.base(), Records: e.records, Dial: dial, Authorizer: e.authorizer})
+	if err != nil {
+		return err
+	}
+	e.ticks = append(e.ticks, e.openid.Tick)
+	e.sts = sts.New(sts.Config{Account: cfg.Account, Providers: providers{e.openid, e.iam}, Authorizer: e.authorizer}, e.keys, e.iam)
 	return nil
+}
+
+// providers are the OpenID providers of the account: the built-in one, then the outside ones.
+type providers []oidc.Directory
+
+// Provider implements oidc.Directory.
+func (p providers) Provider(ctx context.Context, issuer string) (*oidc.Provider, error) {
+	for _, d := range p[:len(p)-1] {
+		if out, err := d.Provider(ctx, issuer); !errs.Is(err, errs.NotFound) {
+			return out, err
+		}
+	}
+	return p[len(p)-1].Provider(ctx, issuer)
 }
 
 // findRoot takes the root credentials from the configuration, else those made at the first start, else makes them.

@@ -60,6 +60,9 @@ func openServices(ctx context.Context, cfg *Config, e *engines, local *edge.Loca
 	out := &services{}
 	out.add(cfg, "iam", iamapi.Contract, e.iam)
 	out.add(cfg, "sts", stsapi.Contract, e.sts)
+	if cfg.wants("sts") {
+		out.routes = append(out.routes, e.openid.Routes()...)
+	}
 	keys, err := kms.New(ctx, kms.Config{Account: cfg.Account, Region: cfg.Region}, e.keys, e.records, e.authorizer)
 	if err != nil {
 		return nil, err

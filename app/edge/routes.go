@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/galen-health/galen/aws/sigv4"
@@ -29,13 +30,8 @@ func newRoutes(list []httproute.Route) (*routes, error) {
 			return nil, fmt.Errorf("route %s %s lacks an action, a resource, a handler, an error writer, a name or a service", r.Method, r.Pattern)
 		}
 		names := []string{r.Service}
-		if r.Open {
+		if r.Open || slices.ContainsFunc(bearerRoots, func(root string) bool { return strings.HasPrefix(r.Pattern, root) }) {
 			names = append(names, "")
-		}
-		for _, root := range bearerRoots {
-			if strings.HasPrefix(r.Pattern, root) {
-				names = append(names, "")
-			}
 		}
 		for _, n := range names {
 			mux := out.muxes[n]

@@ -44,6 +44,13 @@ var freely = map[string]string{
 	"sts GetSessionToken":           "it gives the caller nothing new",
 	"sts AssumeRoleWithWebIdentity": "it is decided while it runs, when the token has been verified",
 	"s3 DeleteObjects":              "each object is decided for itself while it runs",
+
+	"GET /.well-known/openid-configuration":                           "discovery is public",
+	"GET /.well-known/oauth-authorization-server":                     "discovery is public",
+	"GET /fhir/{datastoreId}/.well-known/smart-configuration":         "discovery is public",
+	"GET /datastore/{datastoreId}/r4/.well-known/smart-configuration": "discovery is public",
+	"GET /oauth2/jwks":   "public keys are public",
+	"POST /oauth2/token": "the client proves who it is in the request",
 }
 
 func (h *hospital) rows() (out []row) {
@@ -54,6 +61,9 @@ func (h *hospital) rows() (out []row) {
 	}
 	for _, rt := range h.app.Routes() {
 		out = append(out, row{name: rt.Method + " " + rt.Pattern, action: rt.Action, readOnly: rt.ReadOnly, needs: func(p *principal) ([]authz.Request, error) {
+			if rt.Open {
+				return nil, nil
+			}
 			return []authz.Request{edge.RouteNeed(&rt, requestOf(&rt))}, nil
 		}})
 	}
@@ -96,6 +106,7 @@ func (h *hospital) members(op *aws.Operation) map[string]any {
 		"UserName": "nurse", "GroupName": "staff", "RoleName": "clinic", "RoleArn": "arn:aws:iam::" + account + ":role/clinic", "PolicyArn": "arn:aws:iam::" + account + ":policy/care", "PolicyName": "care", "VersionId": "v1",
 		"PolicySourceArn": "arn:aws:iam::" + account + ":user/nobody", "RoleSessionName": "shift", "SequenceStoreId": "1234567890", "ReferenceStoreId": "1234567890", "Id": "1234567890", "Name": "ward", "DestinationName": "ward",
 		"DomainId": "hai-ward", "SubscriptionId": "sub-ward", "MedicalScribeJobName": "visit", "EventBusName": "default", "Rule": "r1", "WorkGroup": "primary",
+		"OpenIDConnectProviderArn": "arn:aws:iam::" + account + ":oidc-provider/login.example.org", "Url": "https://login.example.org", "WebIdentityToken": "x.y.z",
 	}
 	arn := "arn:aws:" + op.Service.Signing + ":" + region + ":" + account + ":"
 	switch op.Service.Signing {
