@@ -1,0 +1,107 @@
+package postgres
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"io/fs"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/galen-health/galen/platform/errs"
+)
+
+//go:embed migrations/*.sql
+var migrationFiles embed.FS
+
+// migration is one step of the schema; steps are never changed once they were released, only added.
+type migration struct {
+	version int
+	name    string
+	sql     string
+}
+
+func migrations() ([]migration, error) {
+	names, err := fs.Glob(migrationFiles, "migrations/*.sql")
+	if err != nil {
+		return nil, err
+	}
+	sort.Strings(names)
+	var out []migration
+	for i, n := range names {
+		b, err := migrationFiles.ReadFile(n)
+		if err != nil {
+			return nil, err
+		}
+		name := strings.TrimSuffix(strings.TrimPrefix(n, "migrations/"), ".sql")
+		version, err := strconv.Atoi(name[:4])
+		if err != nil || version != i+1 {
+			return nil, fmt.Errorf("migration %s is out of order", n)
+		}
+		out = append(out, migration{version, name, string(b)})
+	}
+	return out, nil
+}
+
+// migrateLock is the advisory lock under which one server at a time looks after the schema.
+const migrateLock = 0x67616c656e // "galen"
+
+// migrate brings the schema to the newest format that this version knows, up to a format (0 = all). It reports the format that was found, 0 = an empty database.
+func migrate(ctx context.Context, c *pgx.Conn, upTo int) (found int, err error) {
+	steps, err := migrations()
+	if err != nil {
+		return 0, err
+	}
+	err = pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(migrateLock)); err != nil {
+			return err
+		}
+		var there bool
+		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'galen')`).Scan(&there); err != nil {
+			return err
+		}
+		if there {
+			if found, err = formatOf(ctx, tx); err != nil {
+				return err
+			}
+		}
+		if found > len(steps) {
+			return errs.New(errs.Unsupported, "the database has format %d, this version of Galen knows %d: use the version that wrote it, or a newer one", found, len(steps))
+		}
+		if !there {
+			if _, err := tx.Exec(ctx, `CREATE SCHEMA galen; CREATE TABLE galen.format (version integer PRIMARY KEY, name text NOT NULL, made timestamptz NOT NULL DEFAULT now())`); err != nil {
+				return err
+			}
+		}
+		for _, m := range steps[found:] {
+			if upTo > 0 && m.version > upTo {
+				break
+			}
+			if _, err := tx.Exec(ctx, m.sql); err != nil {
+				return fmt.Errorf("migration %s: %w", m.name, err)
+			}
+			if _, err := tx.Exec(ctx, `INSERT INTO galen.format (version, name) VALUES ($1, $2)`, m.version, m.name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return found, err
+}
+
+// formatOf reads the format of a schema that is there; one that is not ours is an error.
+func formatOf(ctx context.Context, tx pgx.Tx) (int, error) {
+	var ours bool
+	if err := tx.QueryRow(ctx, `SELECT to_regclass('galen.format') IS NOT NULL`).Scan(&ours); err != nil {
+		return 0, err
+	}
+	if !ours {
+		return 0, errs.New(errs.Conflict, "the database has a schema named galen that is not Galen's: give another database in --records")
+	}
+	var n int
+	err := tx.QueryRow(ctx, `SELECT coalesce(max(version), 0) FROM galen.format`).Scan(&n)
+	return n, err
+}
