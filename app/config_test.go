@@ -1,6 +1,9 @@
 package app
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestBaseURL(t *testing.T) {
 	for want, c := range map[string]Config{
@@ -14,5 +17,12 @@ func TestBaseURL(t *testing.T) {
 		if got := c.base(); got != want {
 			t.Errorf("base of %+v = %s, want %s", c, got, want)
 		}
+	}
+}
+
+// A port that the system chose is the port that clients are told.
+func TestURLHasTheBoundPort(t *testing.T) {
+	if u := open(t).URL(); strings.HasSuffix(u, ":0") || !strings.HasPrefix(u, "http://127.0.0.1:") {
+		t.Errorf("URL() = %s", u)
 	}
 }

@@ -2,7 +2,7 @@
 import json
 import uuid
 
-from galen import ENDPOINT, REGION, ACCOUNT, client, equal, fails, http, main, role, true, wait
+from galen import ACCOUNT, ENDPOINT, client, equal, fails, http, main, refuses, role, true, wait, waits
 
 hl, s3, kms = client("healthlake"), client("s3"), client("kms")
 store = {}
@@ -18,7 +18,10 @@ def fhir(method, path, body=None, **headers):
 def test_datastore():
     r = hl.create_fhir_datastore(DatastoreName="suite", DatastoreTypeVersion="R4", Tags=[{"Key": "a", "Value": "b"}])
     store["id"], store["arn"] = r["DatastoreId"], r["DatastoreArn"]
-    wait(lambda: hl.describe_fhir_datastore(DatastoreId=store["id"])["DatastoreProperties"]["DatastoreStatus"], ["ACTIVE"], ["CREATE_FAILED"])
+    waits(hl, "fhir_datastore_active", DatastoreId=store["id"])
+    props = hl.describe_fhir_datastore(DatastoreId=store["id"])["DatastoreProperties"]
+    equal(props["DatastoreEndpoint"], f"{ENDPOINT}/datastore/{store['id']}/r4/", "where FHIR is")
+    equal(props, hl.describe_fhir_datastore(DatastoreId=store["id"])["DatastoreProperties"], "the same twice")
     true(store["id"] in [d["DatastoreId"] for d in hl.list_fhir_datastores(Filter={"DatastoreStatus": "ACTIVE"})["DatastorePropertiesList"]], "listed")
     equal(hl.list_tags_for_resource(ResourceARN=store["arn"])["Tags"], [{"Key": "a", "Value": "b"}], "tags")
     hl.tag_resource(ResourceARN=store["arn"], Tags=[{"Key": "c", "Value": "d"}])
@@ -106,11 +109,85 @@ def test_import():
     fails("ResourceNotFoundException", hl.describe_fhir_import_job, DatastoreId=store["id"], JobId="0" * 32, status=404)
 
 
+def test_export():
+    whole = lambda: {t: fhir("GET", f"{t}?_summary=count")[2]["total"] for t in ("Patient", "Observation")}
+    want = whole()
+    arn = role("hl-export", "healthlake.amazonaws.com")
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    start = lambda **kw: hl.start_fhir_export_job(DatastoreId=store["id"], DataAccessRoleArn=arn, **{"OutputDataConfig": {"S3Configuration": {"S3Uri": "s3://hl-out/export/", "KmsKeyId": key}}, **kw})
+    job = start(JobName="everything", ClientToken="once")["JobId"]
+    equal(start(JobName="everything", ClientToken="once")["JobId"], job, "the same request again is the same job")
+    waits(hl, "fhir_export_job_completed", DatastoreId=store["id"], JobId=job)
+    props = hl.describe_fhir_export_job(DatastoreId=store["id"], JobId=job)["ExportJobProperties"]
+    equal((props["JobStatus"], props["JobName"], props["OutputDataConfig"]["S3Configuration"]["KmsKeyId"]), ("COMPLETED", "everything", key), "export")
+    true(props["EndTime"] >= props["SubmitTime"], "times")
+    found = {}
+    for o in s3.list_objects_v2(Bucket="hl-out", Prefix="export/")["Contents"]:
+        got = s3.get_object(Bucket="hl-out", Key=o["Key"])
+        equal(got["SSEKMSKeyId"], key, "the export's key")
+        if o["Key"].endswith(".ndjson"):
+            for line in got["Body"].read().splitlines():
+                r = json.loads(line)
+                found.setdefault(r["resourceType"], {})[r["id"]] = r
+    equal({t: len(r) for t, r in found.items()}, want, "every resource once")
+    equal(found["Patient"]["imp7"]["gender"], "male", "content")
+    equal([j["JobId"] for j in hl.list_fhir_export_jobs(DatastoreId=store["id"], JobStatus="COMPLETED", JobName="everything")["ExportJobPropertiesList"]], [job], "listed")
+    # What was exported goes into another store whole.
+    other = hl.create_fhir_datastore(DatastoreTypeVersion="R4", DatastoreName="restored")["DatastoreId"]
+    waits(hl, "fhir_datastore_active", DatastoreId=other)
+    into = role("hl-import", "healthlake.amazonaws.com")
+    back = hl.start_fhir_import_job(DatastoreId=other, InputDataConfig={"S3Uri": "s3://hl-out/export/"}, DataAccessRoleArn=into, JobOutputDataConfig={"S3Configuration": {"S3Uri": "s3://hl-out/again/", "KmsKeyId": key}})["JobId"]
+    waits(hl, "fhir_import_job_completed", DatastoreId=other, JobId=back)
+    mine, store["id"] = store["id"], other
+    equal(whole(), want, "the other store has the same")
+    store["id"] = mine
+
+
+def test_update():
+    p = hl.update_fhir_datastore(DatastoreId=store["id"], DatastoreName="renamed")["DatastoreProperties"]
+    equal((p["DatastoreName"], p["DatastoreStatus"]), ("renamed", "ACTIVE"), "renamed")
+    equal([d["DatastoreId"] for d in hl.list_fhir_datastores(Filter={"DatastoreName": "renamed"})["DatastorePropertiesList"]], [store["id"]], "found by its new name")
+    for n in range(3):
+        hl.create_fhir_datastore(DatastoreTypeVersion="R4", DatastoreName=f"paged-{n}")
+    seen, token = [], None
+    while True:
+        page = hl.list_fhir_datastores(MaxResults=2, **({"NextToken": token} if token else {}))
+        seen += [d["DatastoreName"] for d in page["DatastorePropertiesList"]]
+        token = page.get("NextToken")
+        if not token:
+            break
+    equal(seen, ["renamed", "restored", "paged-0", "paged-1", "paged-2"], "by pages of two")
+
+
+def test_refusals():
+    none, arn = "0" * 32, role("hl-import", "healthlake.amazonaws.com")
+    out = {"S3Configuration": {"S3Uri": "s3://hl-out/o/", "KmsKeyId": "alias/none"}}
+    start = dict(DatastoreId=store["id"], DataAccessRoleArn=arn)
+    nowhere = f"arn:aws:healthlake:us-east-1:{ACCOUNT}:datastore/fhir/{none}"
+    refuses(hl,
+            ("create_fhir_datastore", dict(DatastoreTypeVersion="R4", SseConfiguration={"KmsEncryptionConfig": {"CmkType": "CUSTOMER_MANAGED_KMS_KEY"}}), "ValidationException", 400),
+            ("delete_fhir_datastore", dict(DatastoreId=none), "ResourceNotFoundException", 404),
+            ("describe_fhir_datastore", dict(DatastoreId="x" * 33), "ValidationException", 400),
+            ("describe_fhir_export_job", dict(DatastoreId=store["id"], JobId=none), "ResourceNotFoundException", 404),
+            ("list_fhir_datastores", dict(NextToken="no token of ours"), "ValidationException", 400),
+            ("list_fhir_export_jobs", dict(DatastoreId=none), "ResourceNotFoundException", 404),
+            ("list_fhir_import_jobs", dict(DatastoreId=store["id"], NextToken="no token of ours"), "ValidationException", 400),
+            ("list_tags_for_resource", dict(ResourceARN=nowhere), "ResourceNotFoundException", 404),
+            ("start_fhir_export_job", dict(start, OutputDataConfig={"S3Configuration": {"S3Uri": "https://hl-out/", "KmsKeyId": "alias/none"}}), "ValidationException", 400),
+            ("start_fhir_export_job", dict(DatastoreId=none, DataAccessRoleArn=arn, OutputDataConfig=out), "ResourceNotFoundException", 404),
+            ("start_fhir_import_job", dict(DatastoreId=none, DataAccessRoleArn=arn, InputDataConfig={"S3Uri": "s3://hl-in/in/"}, JobOutputDataConfig=out), "ResourceNotFoundException", 404),
+            ("start_fhir_import_job", dict(start, InputDataConfig={"S3Uri": "s3://hl-in/in/"}, JobOutputDataConfig=out, ProfileId="p" * 32), "ValidationException", 400),
+            ("tag_resource", dict(ResourceARN=store["arn"], Tags=[{"Key": "aws:a", "Value": "b"}]), "ValidationException", 400),
+            ("untag_resource", dict(ResourceARN=nowhere, TagKeys=["a"]), "ResourceNotFoundException", 404),
+            ("update_fhir_datastore", dict(DatastoreId=none, DatastoreName="x"), "ResourceNotFoundException", 404))
+
+
 def test_delete():
     r = hl.create_fhir_datastore(DatastoreTypeVersion="R4", DatastoreName="short-lived")
-    wait(lambda: hl.describe_fhir_datastore(DatastoreId=r["DatastoreId"])["DatastoreProperties"]["DatastoreStatus"], ["ACTIVE"])
+    waits(hl, "fhir_datastore_active", DatastoreId=r["DatastoreId"])
     hl.delete_fhir_datastore(DatastoreId=r["DatastoreId"])
-    wait(lambda: hl.describe_fhir_datastore(DatastoreId=r["DatastoreId"])["DatastoreProperties"]["DatastoreStatus"], ["DELETED"])
+    waits(hl, "fhir_datastore_deleted", DatastoreId=r["DatastoreId"])
+    fails("ConflictException", hl.update_fhir_datastore, DatastoreId=r["DatastoreId"], DatastoreName="too late", status=409)
     equal(http("GET", f"/datastore/{r['DatastoreId']}/r4/Patient", "healthlake")[0] in (400, 404), True, "a deleted store serves nothing")
 
 
