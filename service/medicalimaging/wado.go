@@ -63,7 +63,9 @@ func (q *request) instance() (g given, version int64, err error) {
 		g, version = given{in, set.imageSet}, set.version
 		return err
 	})
-	httproute.Note(q.r.Context(), "sopInstanceUID", q.sop)
+	if validUID(q.sop) { // anything else is no identifier, and may be anything
+		httproute.Note(q.r.Context(), "sopInstanceUID", q.sop)
+	}
 	return g, version, err
 }
 
