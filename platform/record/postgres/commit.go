@@ -173,8 +173,14 @@ func (c *committer) transaction(ctx context.Context, group []*item) (err error) 
 		c.s.queue.submit(i, 0)
 	}
 	for i, o := range g.answers {
+		if o.err == nil && o.commit.Seq > 0 {
+			c.s.counts.commits.Add(1)
+		}
 		i.done <- o
 	}
+	c.s.counts.versions.Add(g.versions)
+	c.s.counts.messages.Add(g.messages)
+	c.s.counts.retries.Add(uint64(firm))
 	if g.told {
 		c.s.announce()
 	}
@@ -289,6 +295,8 @@ type commitment struct {
 	dirty   bool    // something was taken
 	waiting bool    // something pends
 	told    bool    // there are messages
+
+	versions, messages uint64
 	answers map[*item]outcome
 	later   []*item
 }
@@ -299,6 +307,7 @@ func (g *commitment) take(i *item, t *tx) error {
 	if err := g.pending.take(t, g.n.seq); err != nil {
 		return err
 	}
+	g.versions, g.messages = g.versions+uint64(len(t.writes)), g.messages+uint64(len(t.messages))
 	g.dirty, g.waiting, g.told = true, true, g.told || len(t.messages) > 0
 	g.answers[i] = outcome{commit: record.Commit{Seq: uint64(g.n.seq), Time: micros(t.at)}}
 	return nil

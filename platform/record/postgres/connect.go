@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -20,7 +21,7 @@ const (
 // parse reads --records. Its password is in no error.
 func parse(url string) (*pgxpool.Config, error) {
 	cfg, err := pgxpool.ParseConfig(url)
-	if err != nil {
+	if err != nil || !strings.HasPrefix(url, "postgres://") && !strings.HasPrefix(url, "postgresql://") {
 		return nil, errs.New(errs.Invalid, "--records is no PostgreSQL address: write postgres://USER:PASSWORD@HOST:PORT/DATABASE")
 	}
 	if !strings.Contains(url, "pool_max_conns") {
@@ -46,6 +47,17 @@ func parse(url string) (*pgxpool.Config, error) {
 		}
 	}
 	return cfg, nil
+}
+
+// Check refuses an address that cannot be one, before anything is opened.
+func Check(url string) error {
+	_, err := parse(url)
+	return err
+}
+
+// where is an address without its user and password.
+func where(c *pgx.ConnConfig) string {
+	return fmt.Sprintf("postgres://%s:%d/%s", c.Host, c.Port, c.Database)
 }
 
 // check looks at what the server must be for our promises to hold.

@@ -37,6 +37,8 @@ type Store struct {
 	settle   time.Duration
 	changed  chan struct{}
 	outbox   cipher.AEAD // of messages
+	id       string
+	counts   counts
 	locks    guard.Names
 	queue    queue
 	inUse    guard.InUse
@@ -115,7 +117,7 @@ func (s *Store) openKey(ctx context.Context, c *pgx.Conn) error {
 			return err
 		}
 		var wrapped []byte
-		err := tx.QueryRow(ctx, `SELECT wrapped FROM galen.store`).Scan(&wrapped)
+		err := tx.QueryRow(ctx, `SELECT wrapped, id::text FROM galen.store`).Scan(&wrapped, &s.id)
 		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 			return err
 		}
@@ -139,8 +141,7 @@ func (s *Store) openKey(ctx context.Context, c *pgx.Conn) error {
 		if s.outbox, err = seal.New(dk.Plain); err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, `INSERT INTO galen.store (wrapped, key_arn) VALUES ($1, $2)`, dk.Wrapped, dk.KeyARN)
-		return err
+		return tx.QueryRow(ctx, `INSERT INTO galen.store (wrapped, key_arn) VALUES ($1, $2) RETURNING id::text`, dk.Wrapped, dk.KeyARN).Scan(&s.id)
 	})
 }
 
