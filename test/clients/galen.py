@@ -52,7 +52,7 @@ def _waiter(c, name):
     return f"{c.meta.service_model.service_id}.{c.get_waiter(name).config.operation} {name}"
 
 
-def pages(c, method, key, size, **kw):
+def pages(c, method, key, size, /, **kw):
     """All items of a listing, by botocore's paginator in pages of this size; there must be more than one page, and none larger."""
     found, n = [], 0
     for page in c.get_paginator(method).paginate(**kw, PaginationConfig={"PageSize": size}):
@@ -65,7 +65,7 @@ def pages(c, method, key, size, **kw):
     return found
 
 
-def waits(c, name, **kw):
+def waits(c, name, /, **kw):
     """botocore's own waiter, polling faster than it would by itself."""
     c.get_waiter(name).wait(**kw, WaiterConfig={"Delay": 0.2, "MaxAttempts": 400})
     waited[_waiter(c, name)] = True
