@@ -14,7 +14,7 @@ type Config struct {
 	DataDir  string   `name:"data-dir" required:"" env:"GALEN_DATA_DIR" help:"Folder of all data; made when absent." type:"path"`
 	Addr     string   `default:"127.0.0.1:8484" env:"GALEN_ADDR" help:"Address of the AWS endpoint, the open standards and the console."`
 	Services []string `env:"GALEN_SERVICES" help:"Only these services (healthlake,medical-imaging,…); all when empty."`
-	Records  string   `env:"GALEN_RECORDS" help:"Record back end: empty for the embedded one in the data folder."`
+	Records  string   `env:"GALEN_RECORDS" help:"Record back end: empty for the embedded one in the data folder, or postgres://USER:PASSWORD@HOST:PORT/DATABASE. Prefer the environment for the password."`
 	Blobs    string   `env:"GALEN_BLOBS" help:"Blob back end: empty for files in the data folder, or s3://BUCKET/PREFIX?endpoint=URL&region=REGION with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."`
 	Account  string   `default:"000000000000" env:"GALEN_ACCOUNT_ID" help:"Account id of every ARN."`
 	Region   string   `default:"us-east-1" env:"GALEN_REGION" help:"Region of every ARN."`
@@ -57,8 +57,8 @@ func (c *Config) check(known []string) error {
 	if len(c.Account) != 12 || strings.Trim(c.Account, "0123456789") != "" {
 		return fmt.Errorf("the account id %q is not twelve digits", c.Account)
 	}
-	if c.Records != "" {
-		return fmt.Errorf("record back end %q is not built in: leave --records out for the embedded one", c.Records)
+	if err := c.checkRecords(); err != nil {
+		return err
 	}
 	if err := c.checkBlobs(); err != nil {
 		return err

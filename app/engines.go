@@ -19,7 +19,6 @@ import (
 	"github.com/galen-health/galen/platform/job"
 	"github.com/galen-health/galen/platform/key/keyring"
 	"github.com/galen-health/galen/platform/record"
-	"github.com/galen-health/galen/platform/record/pebble"
 	"github.com/galen-health/galen/service/iam"
 	"github.com/galen-health/galen/service/openid"
 	"github.com/galen-health/galen/service/sts"
@@ -30,7 +29,7 @@ type engines struct {
 	log        *slog.Logger
 	registry   prometheus.Registerer
 	keys       *keyring.Ring
-	records    *pebble.Store
+	records    records
 	blobs      blobs
 	audit      *audit.Merkle
 	authorizer *authz.Evaluator
@@ -67,7 +66,7 @@ func openEngines(ctx context.Context, cfg *Config, log *slog.Logger, local *edge
 		return e, err
 	}
 	e.closers = append(e.closers, e.keys.Close)
-	if e.records, err = pebble.Open(dir("records"), e.keys, pebble.Options{}); err != nil {
+	if e.records, err = openRecords(ctx, cfg, e.keys); err != nil {
 		return e, err
 	}
 	e.closers = append(e.closers, e.records.Close)
@@ -83,7 +82,7 @@ func openEngines(ctx context.Context, cfg *Config, log *slog.Logger, local *edge
 		return e, err
 	}
 	e.closers = append(e.closers, func() error { return e.audit.Close(context.Background()) })
-	if e.jobs, err = job.New(e.records, job.Config{Exclusive: true, Log: log}); err != nil {
+	if e.jobs, err = job.New(e.records, job.Config{Exclusive: cfg.Records == "", Log: log}); err != nil {
 		return e, err
 	}
 	if e.events, err = event.New(ctx, e.records, event.Config{Account: cfg.Account, Region: cfg.Region, Log: log}); err != nil {

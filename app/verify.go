@@ -175,7 +175,7 @@ func openBare(ctx context.Context, cfg *Config, say func(where, what, mend strin
 		return e, err
 	}
 	e.closers = append(e.closers, e.keys.Close)
-	if e.records, err = pebble.Open(filepath.Join(cfg.DataDir, "records"), e.keys, pebble.Options{}); err != nil {
+	if e.records, err = openRecords(ctx, cfg, e.keys); err != nil {
 		say("records", err.Error(), mendRecords)
 		e.records = nil
 	} else {

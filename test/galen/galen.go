@@ -99,6 +99,7 @@ func New(t testing.TB, dir string, args ...string) *Server {
 	s := &Server{t: t, Dir: dir, URL: "http://" + addr}
 	s.args = append([]string{"serve", "--data-dir", dir, "--addr", addr}, args...)
 	s.env = append(os.Environ(), "GALEN_ROOT_ACCESS_KEY_ID="+AccessKeyID, "GALEN_ROOT_SECRET_ACCESS_KEY="+SecretAccessKey)
+	s.env = append(s.env, recordsEnv(t, dir)...)
 	t.Cleanup(s.Stop)
 	return s
 }

@@ -297,8 +297,8 @@ type commitment struct {
 	told    bool    // there are messages
 
 	versions, messages uint64
-	answers map[*item]outcome
-	later   []*item
+	answers            map[*item]outcome
+	later              []*item
 }
 
 // take adds a batch.

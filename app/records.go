@@ -1,0 +1,75 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/galen-health/galen/platform/errs"
+	"github.com/galen-health/galen/platform/key"
+	"github.com/galen-health/galen/platform/record"
+	"github.com/galen-health/galen/platform/record/pebble"
+	"github.com/galen-health/galen/platform/record/postgres"
+)
+
+// records is a back end of package record as the wiring needs it.
+type records interface {
+	record.Store
+	Verify(ctx context.Context, fault func(string)) (records, unreadable int64, err error)
+}
+
+// recordsAt is the file of the data folder that names the database where its records are: its id, then its address for people. A start that would look for them
+// elsewhere is refused.
+const recordsAt = "records.at"
+
+// openRecords opens the records of a data folder where the configuration says that they are.
+func openRecords(ctx context.Context, cfg *Config, keys key.Ring) (records, error) {
+	at, err := os.ReadFile(filepath.Join(cfg.DataDir, recordsAt))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, errs.Wrap(errs.Unavailable, err, "%s in the data folder cannot be read", recordsAt)
+	}
+	id, address, _ := strings.Cut(strings.TrimSpace(string(at)), " ")
+	dir := filepath.Join(cfg.DataDir, "records")
+	if cfg.Records == "" {
+		if id != "" {
+			return nil, errs.New(errs.Conflict, "the records of %s are in PostgreSQL (%s): start with --records, or remove the file %s to begin without them", cfg.DataDir, address, recordsAt)
+		}
+		s, err := pebble.Open(dir, keys, pebble.Options{})
+		if err != nil {
+			return nil, err // not a nil *Store in the interface
+		}
+		return s, nil
+	}
+	if _, err := os.Stat(filepath.Join(dir, "KEY")); err == nil && id == "" {
+		return nil, errs.New(errs.Conflict, "%s holds records: give --records an empty data folder, or leave --records out", dir)
+	}
+	s, err := postgres.Open(ctx, cfg.Records, keys, postgres.Options{})
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case id == s.ID():
+		return s, nil
+	case id != "":
+		return nil, errors.Join(errs.New(errs.Conflict, "the records of %s are in another database (%s): correct --records", cfg.DataDir, address), s.Close())
+	}
+	if err := os.WriteFile(filepath.Join(cfg.DataDir, recordsAt), []byte(s.ID()+" "+s.Where()+"\n"), 0o600); err != nil {
+		return nil, errors.Join(errs.Wrap(errs.Unavailable, err, "%s cannot be written", recordsAt), s.Close())
+	}
+	return s, nil
+}
+
+// checkRecords refuses an address that cannot be one, before anything is opened.
+func (c *Config) checkRecords() error {
+	if c.Records == "" {
+		return nil
+	}
+	if err := postgres.Check(c.Records); err != nil {
+		return fmt.Errorf("--records: %w", err)
+	}
+	return nil
+}
