@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/galen-health/galen/aws"
 	"github.com/galen-health/galen/aws/athena"
 	"github.com/galen-health/galen/aws/omics"
 	"github.com/galen-health/galen/test/sample"
@@ -144,6 +145,9 @@ func (s *site) variants(c omics.Service, refs string) work {
 		check: func(n int, _ string) {
 			if rows := s.count("variant_"+store[n], name(n)); rows != "290" {
 				s.t.Errorf("variant import %d: %s rows, want 290", n, rows)
+			}
+			if _, err := c.DeleteVariantStore(ctx, &omics.DeleteVariantStoreInput{Name: name(n), Force: aws.Ptr(true)}); err != nil { // an account has ten at most
+				s.t.Error(err)
 			}
 		},
 	}

@@ -32,14 +32,17 @@ const (
 
 // Server is one running binary.
 type Server struct {
-	t    testing.TB
-	Dir  string // its data folder
-	URL  string // http://127.0.0.1:PORT
-	args []string
-	env  []string
-	cmd  *exec.Cmd
-	log  *buffer
-	done chan error
+	t   testing.TB
+	Dir string // its data folder
+	URL string // http://127.0.0.1:PORT
+	// Under is a command that the process is started by, with its arguments before those of galen: a tracer that makes system calls fail. It must leave
+	// galen the child itself.
+	Under []string
+	args  []string
+	env   []string
+	cmd   *exec.Cmd
+	log   *buffer
+	done  chan error
 }
 
 var build struct {
@@ -115,7 +118,8 @@ func (s *Server) Run() {
 func (s *Server) Launch() {
 	s.t.Helper()
 	s.log = new(buffer)
-	s.cmd = exec.Command(Binary(s.t), s.args...)
+	line := append(append(append([]string(nil), s.Under...), Binary(s.t)), s.args...)
+	s.cmd = exec.Command(line[0], line[1:]...)
 	s.cmd.Env = s.env
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -147,6 +151,20 @@ func (s *Server) Ready() {
 		if time.Now().After(deadline) {
 			s.t.Fatalf("galen was not ready after a minute\n%s", s.log)
 		}
+	}
+}
+
+// Ended waits for the process to end by itself, at most for d, and reports whether it did.
+func (s *Server) Ended(d time.Duration) bool {
+	if s.cmd == nil {
+		return true
+	}
+	select {
+	case <-s.done:
+		s.cmd = nil
+		return true
+	case <-time.After(d):
+		return false
 	}
 }
 

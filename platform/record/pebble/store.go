@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -113,7 +114,7 @@ func Open(dir string, ring key.Ring, opts Options) (_ *Store, err error) {
 			os.Exit(1)
 		}
 	}
-	db, err := pebble.Open(fs.PathJoin(dir, "db"), pebbleOptions(crypt, opts))
+	db, err := openDB(fs.PathJoin(dir, "db"), pebbleOptions(crypt, opts))
 	if err != nil {
 		if pebble.IsCorruptionError(err) || errors.Is(err, errHeader) {
 			return nil, errs.Wrap(errs.Corrupt, err, "the record store in %s is damaged: restore it from a backup", dir)
@@ -137,6 +138,20 @@ func Open(dir string, ring key.Ring, opts Options) (_ *Store, err error) {
 	}
 	s.settled.start(db.NewSnapshot(), s.seq)
 	return s, nil
+}
+
+// openDB opens the database. Pebble panics when a sync fails in there; nothing was acknowledged yet, so it is an error like others.
+func openDB(dir string, opts *pebble.Options) (db *pebble.DB, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			cause, ok := p.(error)
+			if _, ours := p.(runtime.Error); !ok || ours { // a defect
+				panic(p)
+			}
+			err = cause
+		}
+	}()
+	return pebble.Open(dir, opts)
 }
 
 func pebbleOptions(fs vfs.FS, opts Options) *pebble.Options {
