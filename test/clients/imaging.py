@@ -1,15 +1,17 @@
-"""boto3 against medical-imaging, and DICOMweb beside it with dicomweb-client."""
+"""boto3 against medical-imaging, and DICOMweb beside it with dicomweb-client, DCMTK and OpenJPEG."""
 import gzip
 import io
 import json
-import sys
+import shutil
+import subprocess
+import tempfile
 import zlib
 
 import numpy
 import pydicom
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
-from galen import client, equal, fails, http, main, role, true, wait
+from galen import ACCOUNT, client, equal, fails, main, pages, refuses, role, true, wait
 
 mi, s3 = client("medical-imaging"), client("s3")
 store = {}
@@ -17,11 +19,12 @@ study = generate_uid()[:40]
 series = study + ".1"
 
 
-def slice_(n, patient="SUITE1"):
+def slice_(n, patient="SUITE1", of=""):
+    """The n-th slice of the study, or of another one."""
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID, meta.TransferSyntaxUID = CTImageStorage, f"{series}.{n}", ExplicitVRLittleEndian
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID, meta.TransferSyntaxUID = CTImageStorage, f"{series}{of}.{n}", ExplicitVRLittleEndian
     ds = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
-    ds.SOPClassUID, ds.SOPInstanceUID, ds.StudyInstanceUID, ds.SeriesInstanceUID = CTImageStorage, f"{series}.{n}", study, series
+    ds.SOPClassUID, ds.SOPInstanceUID, ds.StudyInstanceUID, ds.SeriesInstanceUID = CTImageStorage, f"{series}{of}.{n}", study + of, series + of
     ds.PatientID, ds.PatientName, ds.Modality, ds.StudyDate, ds.StudyTime, ds.AccessionNumber, ds.StudyID = patient, "Suite^One", "CT", "20240102", "101112", "A1", "S1"
     ds.SeriesNumber, ds.InstanceNumber, ds.SeriesDescription = 1, n, "phantom"
     ds.Rows = ds.Columns = 64
@@ -39,7 +42,8 @@ def test_datastore():
     get = lambda: mi.get_datastore(datastoreId=store["id"])["datastoreProperties"]
     wait(lambda: get()["datastoreStatus"], ["ACTIVE"], ["CREATE_FAILED"])
     store["arn"] = get()["datastoreArn"]
-    true(store["id"] in [d["datastoreId"] for d in mi.list_datastores()["datastoreSummaries"]], "listed")
+    other = mi.create_datastore(datastoreName="other")["datastoreId"]
+    equal({d["datastoreId"] for d in pages(mi, "list_datastores", "datastoreSummaries", 1)}, {store["id"], other}, "listed")
     mi.tag_resource(resourceArn=store["arn"], tags={"a": "b"})
     equal(mi.list_tags_for_resource(resourceArn=store["arn"])["tags"], {"a": "b"}, "tags")
     mi.untag_resource(resourceArn=store["arn"], tagKeys=["a"])
@@ -57,6 +61,10 @@ def test_import():
     props = lambda: mi.get_dicom_import_job(datastoreId=store["id"], jobId=job)["jobProperties"]
     wait(lambda: props()["jobStatus"], ["COMPLETED"], ["FAILED"])
     true(job in [j["jobId"] for j in mi.list_dicom_import_jobs(datastoreId=store["id"])["jobSummaries"]], "listed")
+    s3.put_object(Bucket="mi-in", Key="other/1.dcm", Body=slice_(1, "SUITE2", "2")[0])
+    second = mi.start_dicom_import_job(datastoreId=store["id"], dataAccessRoleArn=arn, inputS3Uri="s3://mi-in/other/", outputS3Uri="s3://mi-out/o/")["jobId"]
+    wait(lambda: mi.get_dicom_import_job(datastoreId=store["id"], jobId=second)["jobProperties"]["jobStatus"], ["COMPLETED"], ["FAILED"])
+    equal({j["jobId"] for j in pages(mi, "list_dicom_import_jobs", "jobSummaries", 1, datastoreId=store["id"])}, {job, second}, "jobs listed")
     uri = props()["outputS3Uri"]
     bucket, prefix = uri[5:].split("/", 1)
     m = json.loads(s3.get_object(Bucket=bucket, Key=prefix + "job-output-manifest.json")["Body"].read())["jobSummary"]
@@ -96,7 +104,47 @@ def test_update():
     read = lambda **v: json.loads(gzip.decompress(mi.get_image_set_metadata(**kw, **v)["imageSetMetadataBlob"].read()))["Patient"]["DICOM"]["PatientName"]
     equal((read(), read(versionId="1")), ("Changed^Name", "Suite^One"), "both versions")
     fails("ConflictException", mi.update_image_set_metadata, **kw, latestVersionId="1", updateImageSetMetadataUpdates={"DICOMUpdates": {"updatableAttributes": change}}, status=409)
-    equal([v["versionId"] for v in mi.list_image_set_versions(**kw)["imageSetPropertiesList"]][0], "2", "versions, newest first")
+    equal([v["versionId"] for v in pages(mi, "list_image_set_versions", "imageSetPropertiesList", 1, **kw)], ["2", "1"], "versions, newest first")
+
+
+def document(image_set):
+    return json.loads(gzip.decompress(mi.get_image_set_metadata(datastoreId=store["id"], imageSetId=image_set)["imageSetMetadataBlob"].read()))
+
+
+def test_copy():
+    """One of three slices goes into a new image set of its own; the source stays as it was."""
+    one = f"{series}.2"
+    pick = json.dumps({"SchemaVersion": "1.1", "Study": {"Series": {series: {"Instances": {one: {}}}}}})
+    made = mi.copy_image_set(datastoreId=store["id"], sourceImageSetId=store["set"], copyImageSetInformation={"sourceImageSet": {"latestVersionId": "2", "DICOMCopies": {"copiableAttributes": pick}}})
+    copy = made["destinationImageSetProperties"]["imageSetId"]
+    of = lambda i: mi.get_image_set(datastoreId=store["id"], imageSetId=i)
+    wait(lambda: of(copy)["imageSetWorkflowStatus"], ["COPIED"], ["COPY_FAILED"])
+    wait(lambda: of(store["set"])["imageSetState"], ["ACTIVE"])
+    equal([len(document(i)["Study"]["Series"][series]["Instances"]) for i in (store["set"], copy)], [3, 1], "instances")
+    equal(document(copy)["Patient"]["DICOM"]["PatientName"], "Changed^Name", "the version that was copied")
+    frame = document(copy)["Study"]["Series"][series]["Instances"][one]["ImageFrames"][0]
+    equal(frame["PixelDataChecksumFromBaseToFullResolution"][-1]["Checksum"], zlib.crc32(slice_(2)[1].tobytes()), "pixels")
+    found = [x["imageSetId"] for x in pages(mi, "search_image_sets", "imageSetsMetadataSummaries", 1, datastoreId=store["id"], searchCriteria={"filters": [{"values": [{"DICOMPatientId": "SUITE1"}], "operator": "EQUAL"}]})]
+    equal(sorted(found), sorted([store["set"], copy]), "both are found")
+    mi.delete_image_set(datastoreId=store["id"], imageSetId=copy)
+    wait(lambda: str(len(mi.search_image_sets(datastoreId=store["id"], searchCriteria={"filters": [{"values": [{"DICOMPatientId": "SUITE1"}], "operator": "EQUAL"}]})["imageSetsMetadataSummaries"])), ["1"])
+
+
+def tool(*args):
+    subprocess.run(args, check=True, stdout=subprocess.PIPE)
+
+
+def test_openjpeg():
+    """A decoder of JPEG 2000 that nobody here wrote reads the frames."""
+    if not shutil.which("opj_decompress"):
+        print("opj_decompress is not installed", flush=True)
+        return
+    with tempfile.TemporaryDirectory() as d:
+        for uid, inst in document(store["set"])["Study"]["Series"][series]["Instances"].items():
+            got = mi.get_image_frame(datastoreId=store["id"], imageSetId=store["set"], imageFrameInformation={"imageFrameId": inst["ImageFrames"][0]["ID"]})["imageFrameBlob"].read()
+            open(d + "/f.j2c", "wb").write(got)
+            tool("opj_decompress", "-quiet", "-i", d + "/f.j2c", "-o", d + "/f.rawl")
+            equal(open(d + "/f.rawl", "rb").read(), slice_(int(uid.rsplit(".", 1)[1]))[1].tobytes(), f"pixels of {uid}")
 
 
 def test_dicomweb():
@@ -131,6 +179,58 @@ def test_dicomweb():
     equal(len(web.retrieve_series_metadata(study, series)), 4, "WADO metadata")
     web.store_instances([pydicom.dcmread(io.BytesIO(data))])
     equal(len(web.search_for_instances(study, series)), 4, "the same instance twice changes nothing")
+    dcmtk(web)
+
+
+def dcmtk(web):
+    """What DCMTK encodes is stored and comes back with the same pixels; what comes back, DCMTK reads."""
+    if not shutil.which("dcmcjpls"):
+        print("DCMTK is not installed", flush=True)
+        return
+    with tempfile.TemporaryDirectory() as d:
+        for n, encode in enumerate((["dcmcrle"], ["dcmcjpls"], ["dcmcjpeg", "+e1"], ["dcmconv", "+ti"], ["dcmconv", "+td"]), 20):
+            data, px = slice_(n)
+            open(d + "/in.dcm", "wb").write(data)
+            tool(*encode, d + "/in.dcm", d + "/out.dcm")
+            web.store_instances([pydicom.dcmread(d + "/out.dcm")])
+            equal(web.retrieve_instance_frames(study, series, f"{series}.{n}", [1])[0], px.tobytes(), f"pixels by {encode}")
+            web.retrieve_instance(study, series, f"{series}.{n}", media_types=(("application/dicom", ExplicitVRLittleEndian),)).save_as(d + "/back.dcm", enforce_file_format=True)
+            tool("dcmftest", d + "/back.dcm")
+            dump = subprocess.run(["dcmdump", "+P", "PatientID", "+P", "SOPInstanceUID", d + "/back.dcm"], check=True, capture_output=True, text=True).stdout
+            true("[SUITE1]" in dump and f"[{series}.{n}]" in dump, dump)
+            tool("dcm2pnm", "--write-16-bit-pnm", d + "/back.dcm", d + "/back.pgm")
+            tool("dcm2pnm", "--write-16-bit-pnm", d + "/in.dcm", d + "/in.pgm")
+            equal(open(d + "/back.pgm", "rb").read(), open(d + "/in.pgm", "rb").read(), f"DCMTK's picture of both, {encode}")
+
+
+def test_refusals():
+    here, none = dict(datastoreId=store["id"]), "0" * 32
+    a_set, no_set = dict(here, imageSetId=store["set"]), dict(here, imageSetId=none)
+    nowhere = f"arn:aws:medical-imaging:us-east-1:{ACCOUNT}:datastore/{none}"
+    arn = role("mi-import", "medical-imaging.amazonaws.com")
+    gone, invalid = "ResourceNotFoundException", "ValidationException"
+    refuses(mi,
+            ("copy_image_set", dict(here, sourceImageSetId=store["set"], copyImageSetInformation={"sourceImageSet": {"latestVersionId": "1"}}), "ConflictException", 409),
+            ("copy_image_set", dict(here, sourceImageSetId=none, copyImageSetInformation={"sourceImageSet": {"latestVersionId": "1"}}), gone, 404),
+            ("create_datastore", dict(datastoreName="no spaces, please"), invalid, 400),
+            ("delete_datastore", dict(datastoreId=store["id"]), "ConflictException", 409),
+            ("delete_datastore", dict(datastoreId=none), gone, 404),
+            ("delete_image_set", no_set, gone, 404),
+            ("get_datastore", dict(datastoreId="short"), invalid, 400),
+            ("get_dicom_import_job", dict(here, jobId=none), gone, 404),
+            ("get_image_set", no_set, gone, 404),
+            ("get_image_set", dict(a_set, versionId="9"), gone, 404),
+            ("get_image_set_metadata", no_set, gone, 404),
+            ("list_datastores", dict(nextToken="no token of ours"), invalid, 400),
+            ("list_dicom_import_jobs", dict(datastoreId=none), gone, 404),
+            ("list_image_set_versions", no_set, gone, 404),
+            ("list_tags_for_resource", dict(resourceArn=nowhere), gone, 404),
+            ("search_image_sets", dict(here, searchCriteria={"filters": [{"values": [{"DICOMPatientId": "a"}], "operator": "BETWEEN"}]}), invalid, 400),
+            ("start_dicom_import_job", dict(datastoreId=none, dataAccessRoleArn=arn, clientToken="t", inputS3Uri="s3://mi-in/ct/", outputS3Uri="s3://mi-out/o/"), gone, 404),
+            ("start_dicom_import_job", dict(here, dataAccessRoleArn=arn, clientToken="t", inputS3Uri="https://mi-in/ct/", outputS3Uri="s3://mi-out/o/"), invalid, 400),
+            ("tag_resource", dict(resourceArn=nowhere, tags={"a": "b"}), gone, 404),
+            ("untag_resource", dict(resourceArn=nowhere, tagKeys=["a"]), gone, 404),
+            ("update_image_set_metadata", dict(a_set, latestVersionId="2", updateImageSetMetadataUpdates={"DICOMUpdates": {"updatableAttributes": b"{not json"}}), invalid, 400))
 
 
 def test_delete():
