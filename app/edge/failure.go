@@ -173,6 +173,7 @@ func (v *visit) fail(err error) {
 		e = errs.As(aerr)
 		name, code = v.failure(e)
 	}
+	v.in.refuse()
 	retryAfter(v.w.Header(), e)
 	if h, ok := e.Details.(http.Header); ok { // an S3 delete marker, the ETag of a 304
 		maps.Copy(v.w.Header(), h)

@@ -31,6 +31,7 @@ type counted struct {
 	whole  bool                     // a deadline is the connection's (HTTP/1) and not the stream's own
 	waited time.Duration
 	most   int64 // bytes that may come; 0 = no bound of the server's
+	ended  atomic.Bool
 }
 
 // newCounted starts the clock: a caller that is answered before its body is read has to send the rest of it all the same, and not at leisure.
@@ -68,10 +69,24 @@ func (c *counted) Read(p []byte) (int, error) {
 }
 
 func (c *counted) count(n int, err error) (int, error) {
+	if err != nil {
+		c.ended.Store(true)
+	}
 	if all := c.n.Add(int64(n)); c.most > 0 && all > c.most {
 		return 0, errs.New(errs.TooLarge, "the body is over the %d bytes that this server takes", c.most)
 	}
 	return n, c.said(err)
+}
+
+// refusedGrace is how long an answer waits for the rest of a body that nobody will read.
+const refusedGrace = time.Second
+
+// refuse shortens the time for the rest of the body. A connection can only be used again once the body is over, so the server takes what comes of it before it
+// answers; whoever is still sending then gets the answer and is cut off.
+func (c *counted) refuse() {
+	if c != nil && c.conn != nil && c.whole && !c.ended.Load() {
+		_ = c.conn.SetReadDeadline(time.Now().Add(min(c.pace.Grace, refusedGrace))) // it took the first one
+	}
 }
 
 // said is what a failure to read means to the caller.

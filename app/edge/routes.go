@@ -166,6 +166,7 @@ func (v *visit) failRoute(rt *httproute.Route, err error) {
 	if aerr := v.record(v.r.Context(), http.StatusText(answer.status)); aerr != nil {
 		answer = &answerUnaudited
 	}
+	v.in.refuse()
 	for k, vs := range answer.header {
 		v.w.Header()[k] = vs
 	}
