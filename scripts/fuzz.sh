@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fuzzes every target, one after the other on one core, in rounds, until each has had its CPU time.
+# Fuzzes every target, one after the other on one core, in rounds, those that had least first, until each has had its CPU time.
 #   scripts/fuzz.sh [--time 10m] [--round 60s] [--list] [PATTERN]
 # PATTERN keeps the targets whose "folder Name" matches. What was found stays in .cache/fuzz between runs: the corpus and totals.tsv (folder, target, CPU
 # seconds, executions, crashes), so that a run that was cut short goes on where it was; remove the folder to begin anew. A crashing input is written to the
@@ -70,7 +70,7 @@ while [ $more = 1 ]; do
     [ "$(spent "$dir" "$target")" -lt "$want" ] || continue
     more=1
     one "$dir" "$target"
-  done < <(targets)
+  done < <(targets | while read -r dir target; do echo "$(spent "$dir" "$target") $dir $target"; done | sort -n | cut -d' ' -f2-)
 done
 
 awk -F'\t' '{k=$1" "$2; if (!(k in c)) n++; c[k]+=$3; e[k]+=$4; b+=$5} END {for (k in c) {printf "%-50s %6.1f min %12d\n", k, c[k]/60, e[k]; s+=c[k]; x+=e[k]}; printf "%d targets, %.0f CPU minutes, %d executions, %d crashes\n", n, s/60, x, b}' $state/totals.tsv | sort

@@ -259,6 +259,9 @@ func FuzzVerify(f *testing.F) {
 		if _, _, err := oidc.Verify(ctx, other, raw, now); err == nil || !errs.Is(err, errs.Unauthenticated) {
 			t.Fatalf("%v", err)
 		}
+		if _, err := oidc.VerifyWith(ctx, raw, []string{"a"}, now, func(string) (oidc.Keys, error) { return oidc.Set{}, nil }); err == nil || !errs.Is(err, errs.Unauthenticated) {
+			t.Fatalf("%v", err)
+		}
 	})
 }
 

@@ -1,6 +1,7 @@
 package strictjson_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"reflect"
 	"slices"
@@ -144,6 +145,9 @@ func FuzzCheck(f *testing.F) {
 		}
 		if err := strictjson.Decode(data, &got, strictjson.Limits{}); err != nil || !reflect.DeepEqual(got, want) {
 			t.Fatalf("%q: got %v (%v), want %v", data, got, err, want)
+		}
+		if err := strictjson.Read(bytes.NewReader(data), &got, strictjson.Limits{}); err != nil || !reflect.DeepEqual(got, want) {
+			t.Fatalf("%q from a stream: got %v (%v), want %v", data, got, err, want)
 		}
 		var s string
 		if want, ok := want.(string); ok {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -280,6 +281,9 @@ func FuzzReader(f *testing.F) {
 	f.Add(gz("x"))
 	f.Add(bgzf.EOF)
 	f.Fuzz(func(t *testing.T, file []byte) {
+		if _, size, err := bgzf.ReadBlock(slices.Clip(file)); err == nil && (size < 1 || size > len(file)) {
+			t.Fatalf("a block of %d bytes in %d", size, len(file))
+		}
 		r := bgzf.NewReader(bytes.NewReader(file), 1)
 		defer r.Close()
 		got, err := io.ReadAll(r)

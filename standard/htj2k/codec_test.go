@@ -303,5 +303,12 @@ func FuzzDecode(f *testing.F) {
 		if _, px, err := Decode(t.Context(), Format(format), b); err == nil && int64(len(px)) != h.Bytes() {
 			t.Errorf("%d bytes of pixels for %+v", len(px), h)
 		}
+		if format == int(HTJ2K) {
+			_, _ = DecodeLevels(t.Context(), b, func(w, h int, px []byte) {
+				if w < 1 || h < 1 || len(px) == 0 {
+					t.Errorf("a level of %dx%d with %d bytes", w, h, len(px))
+				}
+			})
+		}
 	})
 }

@@ -219,5 +219,8 @@ func FuzzBytes(f *testing.F) {
 		if v := sniff.Bytes(b); v.Reason == "" {
 			t.Errorf("no reason for %q", v.Kind)
 		}
+		if _, err := sniff.Reader(bytes.NewReader(b)); err != nil {
+			t.Errorf("from a stream: %v", err)
+		}
 	})
 }
