@@ -22,6 +22,7 @@ type cli struct {
 	Catalogue catalogueCmd `cmd:"" help:"Print the portfolio: who owns what, under which contracts, how available it is."`
 	Verify    verifyCmd    `cmd:"" help:"Read all data at rest, server stopped: exit 0 when it is whole, else 1 and a line a fault."`
 	Doctor    doctorCmd    `cmd:"" help:"Check the server, the credentials, the clock, this binary and the data folder; say what to do."`
+	Admin     adminCmd     `cmd:"" help:"Operate a running server: who may what and why, the first administrator, clients of the OpenID provider."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 

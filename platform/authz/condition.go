@@ -15,7 +15,7 @@ type keySet map[string][]string
 
 // condition is one operator on one key: IAM user guide, "IAM JSON policy elements: Condition operators".
 type condition struct {
-	key      string
+	op, key  string // as the policy writes the operator; the key in lower case
 	negated  bool
 	ifExists bool
 	set      string // "", "ForAllValues", "ForAnyValue"
@@ -29,7 +29,7 @@ type test func(value string, keys keySet) bool
 
 // compileCondition reads an operator with its modifiers, a key and the values.
 func compileCondition(op, key string, vals []string, variables bool) (c condition, err error) {
-	c.key = strings.ToLower(key)
+	c.op, c.key = op, strings.ToLower(key)
 	if !strings.Contains(key, ":") {
 		return c, malformed("a condition key must be of the form service:key")
 	}

@@ -55,6 +55,15 @@ func (e *Evaluator) parse(text string, use Use) *Document {
 
 // Decide answers for a caller. What goes wrong on the way denies.
 func (e *Evaluator) Decide(ctx context.Context, c *call.Call, r Request) Decision {
+	m, ps, why := e.gather(ctx, c, &r)
+	if why != "" {
+		return Decision{Reason: why}
+	}
+	return evaluate(m, ps)
+}
+
+// gather finds the policies that bear on a request and the request's condition keys; why is "" unless they cannot be had.
+func (e *Evaluator) gather(ctx context.Context, c *call.Call, r *Request) (m *match, out *policies, why string) {
 	ps := policies{mustAllow: r.ResourceMustAllow}
 	for i, text := range r.ResourcePolicies {
 		name := "resource policy"
@@ -67,11 +76,11 @@ func (e *Evaluator) Decide(ctx context.Context, c *call.Call, r Request) Decisio
 	switch p.Kind {
 	case call.Root, call.AWSService, call.WebIdentity: // they have no policies of their own
 	case "":
-		return Decision{Reason: "nobody is calling"}
+		return nil, nil, "nobody is calling"
 	default:
 		identity, boundary, err := e.dir.Policies(ctx, p)
 		if err != nil {
-			return Decision{Reason: "the caller's policies cannot be read"}
+			return nil, nil, "the caller's policies cannot be read"
 		}
 		for _, pol := range identity {
 			ps.identity = append(ps.identity, named{pol.Name, e.parse(pol.Document, IdentityPolicy)})
@@ -98,8 +107,7 @@ func (e *Evaluator) Decide(ctx context.Context, c *call.Call, r Request) Decisio
 		owner = e.account
 	}
 	ps.crossAccount = p.Account != "" && p.Account != owner
-	m := match{principal: &p, levels: levels(&p), action: strings.ToLower(r.Action), resource: r.Resource, keys: keysOf(c, &r, e.region, e.account)}
-	return evaluate(&m, &ps)
+	return &match{principal: &p, levels: levels(&p), action: strings.ToLower(r.Action), resource: r.Resource, keys: keysOf(c, r, e.region, e.account)}, &ps, ""
 }
 
 // Check is Decide for the caller in ctx; errs.Denied names caller, action and resource in the form that AWS callers know.

@@ -2,6 +2,7 @@ package iam
 
 import (
 	"context"
+	"encoding/json"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ type simulation struct {
 	identity  []authz.Policy
 	boundary  string
 	principal call.Principal
+	kind      api.PolicySourceType // of its inline policies
 	actions   []string
 	resources []string
 	policy    string // resource policy
@@ -68,7 +70,13 @@ func (s *Service) simulate(ctx context.Context, x *simulation) (out []api.Evalua
 			return nil, nil, "", errs.Named(errs.Invalid, "ValidationError", "Invalid Marker.")
 		}
 	}
-	eval := authz.New(x, s.cfg.Account, "us-east-1")
+	region := "us-east-1"
+	for _, e := range x.entries {
+		if strings.EqualFold(e.ContextKeyName, "aws:RequestedRegion") && len(e.ContextKeyValues) == 1 {
+			region = e.ContextKeyValues[0]
+		}
+	}
+	eval := authz.New(x, s.cfg.Account, region)
 	c, keys := x.call(s.cfg.Now())
 	n := 0
 	for _, action := range x.actions {
@@ -83,7 +91,7 @@ func (s *Service) simulate(ctx context.Context, x *simulation) (out []api.Evalua
 			if x.policy != "" {
 				r.ResourcePolicies = []string{x.policy}
 			}
-			out = append(out, result(eval.Decide(ctx, c, r), r, x))
+			out = append(out, x.result(eval.Explain(ctx, c, r), r))
 		}
 	}
 	return out, aws.Ptr(false), "", nil
@@ -116,21 +124,102 @@ func (x *simulation) call(now time.Time) (*call.Call, map[string][]string) {
 	return c, keys
 }
 
-func result(d authz.Decision, r authz.Request, x *simulation) api.EvaluationResult {
-	out := api.EvaluationResult{EvalActionName: r.Action, EvalResourceName: r.Resource, EvalDecision: api.PolicyEvaluationDecisionTypeImplicitDeny, MatchedStatements: []api.Statement{}, MissingContextValues: []string{}}
+// result tells one decision: the statements that made it, and the keys that a real request would have to bring.
+func (x *simulation) result(e authz.Explanation, r authz.Request) api.EvaluationResult {
+	d := e.Decision
+	out := api.EvaluationResult{EvalActionName: r.Action, EvalResourceName: r.Resource, EvalDecision: api.PolicyEvaluationDecisionTypeImplicitDeny, MatchedStatements: []api.Statement{}, MissingContextValues: append([]string{}, e.Missing...)}
+	effect := ""
 	switch {
 	case d.Allowed:
-		out.EvalDecision = api.PolicyEvaluationDecisionTypeAllowed
+		out.EvalDecision, effect = api.PolicyEvaluationDecisionTypeAllowed, "Allow"
 	case d.Explicit:
-		out.EvalDecision = api.PolicyEvaluationDecisionTypeExplicitDeny
+		out.EvalDecision, effect = api.PolicyEvaluationDecisionTypeExplicitDeny, "Deny"
 	}
-	if d.Statement != "" {
-		out.MatchedStatements = append(out.MatchedStatements, api.Statement{SourcePolicyId: d.Policy})
+	allowedThere, deniedThere := false, false
+	for _, c := range e.Considered {
+		if c.Source == "permissions boundary" && c.Matched {
+			allowedThere, deniedThere = allowedThere || c.Effect == "Allow", deniedThere || c.Effect == "Deny"
+		}
+		if c.Matched && c.Index >= 0 && c.Effect == effect && c.Source != "permissions boundary" {
+			out.MatchedStatements = append(out.MatchedStatements, x.statement(c))
+		}
 	}
 	if x.boundary != "" {
-		out.PermissionsBoundaryDecisionDetail = &api.PermissionsBoundaryDecisionDetail{AllowedByPermissionsBoundary: aws.Ptr(d.Policy != "permissions boundary")}
+		out.PermissionsBoundaryDecisionDetail = &api.PermissionsBoundaryDecisionDetail{AllowedByPermissionsBoundary: aws.Ptr(allowedThere && !deniedThere)}
 	}
 	return out
+}
+
+// statement says where a statement stands.
+func (x *simulation) statement(c authz.Considered) api.Statement {
+	out := api.Statement{SourcePolicyId: c.Policy, SourcePolicyType: x.kind}
+	text := ""
+	switch {
+	case c.Source == "resource-based policy":
+		out.SourcePolicyId, out.SourcePolicyType, text = "ResourcePolicy", api.PolicySourceTypeResource, x.policy
+	case strings.HasPrefix(c.Policy, "arn:"):
+		out.SourcePolicyType = api.PolicySourceTypeUserManaged
+	case strings.HasPrefix(c.Policy, "group "):
+		out.SourcePolicyType = api.PolicySourceTypeGroup
+	case strings.HasPrefix(c.Policy, "PolicyInputList."):
+		out.SourcePolicyType = api.PolicySourceTypeNone
+	}
+	for _, p := range x.identity {
+		if text == "" && p.Name == c.Policy {
+			text = p.Document
+		}
+	}
+	if spans := statementSpans(text); c.Index < len(spans) {
+		out.StartPosition, out.EndPosition = position(text, spans[c.Index][0]), position(text, spans[c.Index][1])
+	}
+	return out
+}
+
+// statementSpans are the offsets at which the statements of a policy begin and end.
+func statementSpans(text string) (out [][2]int) {
+	dec := json.NewDecoder(strings.NewReader(text))
+	var raw json.RawMessage
+	span := func() {
+		if dec.Decode(&raw) == nil {
+			end := int(dec.InputOffset())
+			out = append(out, [2]int{end - len(raw), end})
+		}
+	}
+	if _, err := dec.Token(); err != nil {
+		return nil
+	}
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return nil
+		}
+		if name != "Statement" {
+			if dec.Decode(&raw) != nil {
+				return nil
+			}
+			continue
+		}
+		if rest := strings.TrimLeft(text[dec.InputOffset():], " \t\r\n:"); !strings.HasPrefix(rest, "[") {
+			span()
+			return out
+		}
+		if _, err := dec.Token(); err != nil {
+			return nil
+		}
+		for dec.More() {
+			before := len(out)
+			if span(); len(out) == before {
+				return out
+			}
+		}
+		return out
+	}
+	return nil
+}
+
+func position(text string, offset int) *api.Position {
+	head := text[:offset]
+	return &api.Position{Line: aws.Ptr(int32(1 + strings.Count(head, "\n"))), Column: aws.Ptr(int32(offset - strings.LastIndexByte(head, '\n')))}
 }
 
 // SimulateCustomPolicy implements the contract.
@@ -180,6 +269,7 @@ func (s *Service) SimulatePrincipalPolicy(ctx context.Context, in *api.SimulateP
 			return err
 		}
 		x.identity, x.boundary, err = documents(v, i)
+		x.kind = api.PolicySourceType(k.word)
 		x.principal = call.Principal{Kind: call.IAMUser, ARN: i.ARN, ID: i.ID, Account: s.cfg.Account, Name: i.Name, Tags: i.tagMap()}
 		if k.word == roles.word {
 			x.principal.Kind, x.principal.RoleARN, x.principal.ARN, x.principal.ID = call.AssumedRole, i.ARN, "arn:aws:sts::"+s.cfg.Account+":assumed-role/"+i.Name+"/simulated", i.ID+":simulated"

@@ -86,6 +86,9 @@ func requestOf(rt *httproute.Route) *http.Request {
 		}
 		path = strings.Replace(path, m[0], v, 1)
 	}
+	if rt.Name == "ExplainAccess" {
+		path += "?who=arn:aws:iam::" + account + ":user/nobody"
+	}
 	r := httptest.NewRequest(rt.Method, path, nil)
 	for _, m := range names {
 		v, ok := values[m[1]]
