@@ -5,9 +5,11 @@ package pgtest
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -255,4 +257,38 @@ func (s *Server) Exec(t testing.TB, database, sql string) {
 	if _, err := c.Exec(ctx, sql); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Grep stops the server and looks through all of the cluster's files, its write-ahead log and its log among them, for a text as it is and in hexadecimal, in both
+// cases of letters. It tells how often each file has it; the server runs again afterwards.
+func (s *Server) Grep(t testing.TB, database, text string) map[string]int {
+	t.Helper()
+	s.Exec(t, database, "CHECKPOINT")
+	s.Stop()
+	defer func() {
+		if err := s.Run(); err != nil {
+			t.Fatal(err)
+		}
+	}()
+	found := map[string]int{}
+	wanted := []string{strings.ToLower(text), hex.EncodeToString([]byte(text))}
+	if err := filepath.WalkDir(s.dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		low := strings.ToLower(string(b))
+		for _, w := range wanted {
+			if n := strings.Count(low, w); n > 0 {
+				found[strings.TrimPrefix(path, s.dir)] += n
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return found
 }
