@@ -4,15 +4,16 @@ set -euo pipefail
 purpose=${1:-build}
 
 declare -A package=([gcc]=gcc [g++]=g++ [npm]=npm [python3]=python3 [curl]=curl [samtools]=samtools [flite]=flite [bcftools]=bcftools
-  [tabix]=tabix [dcmdump]=dcmtk [opj_decompress]=libopenjp2-tools [strace]=strace)
+  [tabix]=tabix [dcmdump]=dcmtk [opj_decompress]=libopenjp2-tools [strace]=strace [initdb]=postgresql)
 case $purpose in
   build) need="gcc g++ npm python3" ;;
   demo) need="gcc g++ npm python3 curl samtools flite" ;;
-  test) need="gcc g++ npm python3 curl samtools flite bcftools tabix dcmdump opj_decompress strace" ;;
+  test) need="gcc g++ npm python3 curl samtools flite bcftools tabix dcmdump opj_decompress strace initdb" ;;
   *) echo "setup.sh: build, demo or test, not $purpose" >&2; exit 2 ;;
 esac
 
 missing=()
+PATH="$PATH:$(echo /usr/lib/postgresql/*/bin | tr ' ' :)" # where Debian keeps PostgreSQL's programs
 for tool in $need; do command -v "$tool" >/dev/null 2>&1 || missing+=("${package[$tool]}"); done
 python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv python3-pip)
 

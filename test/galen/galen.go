@@ -202,7 +202,7 @@ func (s *Server) Log() string { return s.log.String() }
 
 // Env is the environment that points foreign clients at the server.
 func (s *Server) Env() []string {
-	keep := os.Environ()
+	keep := append(os.Environ(), recordsEnv(s.t, s.Dir)...)
 	return append(keep, "AWS_ACCESS_KEY_ID="+AccessKeyID, "AWS_SECRET_ACCESS_KEY="+SecretAccessKey, "AWS_DEFAULT_REGION="+Region, "AWS_REGION="+Region,
 		"AWS_ENDPOINT_URL="+s.URL, "GALEN_ENDPOINT="+s.URL, "AWS_DISABLE_HOST_PREFIX_INJECTION=true", "AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null")
 }

@@ -92,7 +92,7 @@ func TestCrashes(t *testing.T) {
 			t.Errorf("a further run landed %d files", n)
 		}
 		g.Stop()
-		if out, err := exec.Command(galen.Binary(t), "verify", "--data-dir", data).CombinedOutput(); err != nil {
+		if out, err := g.Exec("verify", "--data-dir", data); err != nil {
 			t.Errorf("galen verify after the crashes: %v\n%s", err, out)
 		}
 	})
