@@ -183,3 +183,12 @@ func until(t *testing.T, what string, ok func() bool) {
 	}
 	t.Fatalf("after half a minute it is not so: %s", what)
 }
+
+func (c call) with(header, value string) call {
+	h := map[string]string{header: value}
+	for k, v := range c.header {
+		h[k] = v
+	}
+	c.header = h
+	return c
+}
