@@ -296,19 +296,30 @@ func compilePrincipals(r *rawStatement, use Use) (out []principal, not bool, err
 			return nil, false, malformed("a principal is empty")
 		}
 		for _, v := range vals {
-			switch {
-			case v == "*" && kind != "Service" && kind != "Federated":
-			case kind == "AWS" && (accountForm.MatchString(v) || arnForm.MatchString(v) && !strings.ContainsAny(v, "*?") || uniqueID(v)):
-			case kind == "Service" && serviceForm.MatchString(v):
-			case kind == "Federated" && v != "" && !strings.ContainsAny(v, "*?"):
-			case kind == "CanonicalUser" && v != "":
-			default:
+			if !IsPrincipal(kind, v) {
 				return nil, false, malformed("a principal of the kind %s is invalid", kind)
 			}
 			out = append(out, principal{kind, v})
 		}
 	}
 	return out, not, nil
+}
+
+// IsPrincipal reports whether a value can stand in a Principal element under a kind: AWS, Service, Federated or CanonicalUser.
+func IsPrincipal(kind, v string) bool {
+	switch kind {
+	case "*":
+		return v == "*"
+	case "AWS":
+		return v == "*" || accountForm.MatchString(v) || arnForm.MatchString(v) && !strings.ContainsAny(v, "*?") || uniqueID(v)
+	case "Service":
+		return serviceForm.MatchString(v)
+	case "Federated":
+		return v != "" && !strings.ContainsAny(v, "*?")
+	case "CanonicalUser":
+		return v != ""
+	}
+	return false
 }
 
 // uniqueID: AWS writes the id of a deleted user or role in place of its ARN.

@@ -3,6 +3,8 @@ package kms
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 
 	api "github.com/galen-health/galen/aws/kms"
@@ -58,11 +60,7 @@ func (s *Service) Authorize(ctx context.Context, op string, in any) ([]authz.Req
 	case *api.RetireGrantInput:
 		return s.retireRequest(ctx, in)
 	case *api.CreateGrantInput:
-		r, err := onKey(in.KeyId, nil)
-		if err == nil {
-			r[0].Context["kms:GranteePrincipal"], r[0].Context["kms:RetiringPrincipal"] = in.GranteePrincipal, in.RetiringPrincipal
-		}
-		return r, err
+		return s.grantRequest(ctx, in)
 	}
 	if name, ok := keyName(in); ok {
 		return onKey(name, nil)
@@ -115,9 +113,40 @@ func keyName(in any) (string, bool) {
 	return "", false
 }
 
+// grantRequest: a grant is made by whom the key policy allows, or by whom a grant allows that covers the new one.
+func (s *Service) grantRequest(ctx context.Context, in *api.CreateGrantInput) ([]authz.Request, error) {
+	k, err := s.find(ctx, in.KeyId)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.ask(ctx, "kms:CreateGrant", k, in.KeyId, nil, func(g *grant) bool { return g.covers(in) })
+	if err != nil {
+		return nil, err
+	}
+	for key, v := range map[string]string{"kms:GranteePrincipal": in.GranteePrincipal, "kms:RetiringPrincipal": in.RetiringPrincipal, "kms:GranteeServicePrincipal": in.GranteeServicePrincipal, "kms:RetiringServicePrincipal": in.RetiringServicePrincipal} {
+		if v != "" {
+			r.Context[key] = v
+		}
+	}
+	for _, o := range in.Operations {
+		r.Values["kms:GrantOperations"] = append(r.Values["kms:GrantOperations"], string(o))
+	}
+	if c := in.Constraints; c != nil && c.EncryptionContextEquals != nil {
+		r.Context["kms:GrantConstraintType"] = "EncryptionContextEquals"
+	} else if c != nil && c.EncryptionContextSubset != nil {
+		r.Context["kms:GrantConstraintType"] = "EncryptionContextSubset"
+	}
+	return []authz.Request{r}, nil
+}
+
 // request is the question whether the caller may do action with a key. ec is nil for actions without an encryption context.
 func (s *Service) request(ctx context.Context, action string, k *described, name string, ec map[string]string) (authz.Request, error) {
-	r := authz.Request{Action: action, Resource: k.ARN, ResourcePolicies: []string{k.Policy}, ResourceMustAllow: true, Context: map[string]string{
+	return s.ask(ctx, action, k, name, ec, func(*grant) bool { return true })
+}
+
+// ask is request with the grants that counts says yes to.
+func (s *Service) ask(ctx context.Context, action string, k *described, name string, ec map[string]string, counts func(*grant) bool) (authz.Request, error) {
+	r := authz.Request{Action: action, Resource: k.ARN, ResourcePolicies: []string{k.Policy}, ResourceMustAllow: true, Values: map[string][]string{}, Context: map[string]string{
 		"kms:CallerAccount": s.cfg.Account, "kms:KeySpec": "SYMMETRIC_DEFAULT", "kms:KeyUsage": "ENCRYPT_DECRYPT", "kms:KeyOrigin": "AWS_KMS", "kms:MultiRegion": "false",
 	}}
 	for t, v := range k.Tags {
@@ -125,6 +154,9 @@ func (s *Service) request(ctx context.Context, action string, k *described, name
 	}
 	for c, v := range ec {
 		r.Context["kms:EncryptionContext:"+c] = v
+	}
+	if len(ec) > 0 {
+		r.Values["kms:EncryptionContextKeys"] = slices.Sorted(maps.Keys(ec))
 	}
 	if i := strings.Index(name, "alias/"); i >= 0 {
 		r.Context["kms:RequestAlias"] = name[i:]
@@ -140,7 +172,7 @@ func (s *Service) request(ctx context.Context, action string, k *described, name
 	}
 	op := strings.TrimPrefix(action, "kms:")
 	for _, g := range given {
-		if g.fits(api.GrantOperation(op), ec, constrained[op]) {
+		if g.fits(api.GrantOperation(op), ec, constrained[op]) && counts(&g) {
 			r.ResourcePolicies = append(r.ResourcePolicies, statement("Grant"+g.ID[:8], g.principal(), action, k.ARN, g.SourceARN))
 		}
 	}

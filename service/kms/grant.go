@@ -5,11 +5,14 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
+	"maps"
 	"reflect"
+	"slices"
 	"sort"
 	"time"
 
 	api "github.com/galen-health/galen/aws/kms"
+	"github.com/galen-health/galen/platform/authz"
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/record"
 )
@@ -61,6 +64,31 @@ func (g *grant) fits(op api.GrantOperation, ec map[string]string, hasContext boo
 		}
 	}
 	return g.Equals == nil || reflect.DeepEqual(g.Equals, nonNil(ec))
+}
+
+// covers reports whether who has this grant may make another one of it: of its operations only, and constrained at least as much (KMS developer guide,
+// "Granting CreateGrant permission").
+func (g *grant) covers(in *api.CreateGrantInput) bool {
+	for _, o := range in.Operations {
+		if !slices.Contains(g.Operations, o) {
+			return false
+		}
+	}
+	c := in.Constraints
+	if c == nil {
+		c = &api.GrantConstraints{}
+	}
+	for k, v := range g.Subset {
+		subset, a := c.EncryptionContextSubset[k]
+		equals, b := c.EncryptionContextEquals[k]
+		if !(a && subset == v || b && equals == v) {
+			return false
+		}
+	}
+	if g.Equals != nil && !maps.Equal(g.Equals, c.EncryptionContextEquals) {
+		return false
+	}
+	return g.SourceARN == "" || g.SourceARN == c.SourceArn
 }
 
 func nonNil(m map[string]string) map[string]string {
@@ -141,6 +169,16 @@ func (s *Service) CreateGrant(ctx context.Context, in *api.CreateGrantInput) (*a
 	}
 	if len(in.Operations) == 0 {
 		return nil, invalid("A grant needs operations.")
+	}
+	for _, who := range []string{in.GranteePrincipal, in.RetiringPrincipal} {
+		if who != "" && (who == "*" || !authz.IsPrincipal("AWS", who)) {
+			return nil, errs.Named(errs.Invalid, "InvalidArnException", "ARN is not that of an account, user, role or session.")
+		}
+	}
+	for _, who := range []string{in.GranteeServicePrincipal, in.RetiringServicePrincipal} {
+		if who != "" && !authz.IsPrincipal("Service", who) {
+			return nil, invalid("A service principal is named like healthlake.amazonaws.com.")
+		}
 	}
 	for _, o := range in.Operations {
 		if !forSymmetric[o] {
