@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -22,6 +23,8 @@ type doctorCmd struct {
 	Endpoint string `env:"AWS_ENDPOINT_URL" default:"http://127.0.0.1:8484" help:"The running server."`
 	Region   string `env:"AWS_REGION,AWS_DEFAULT_REGION" default:"us-east-1"`
 	DataDir  string `name:"data-dir" env:"GALEN_DATA_DIR" type:"path" help:"Also look at this data folder."`
+	Records  string `env:"GALEN_RECORDS" help:"Also look at this PostgreSQL, as galen serve --records takes it."`
+	Blobs    string `env:"GALEN_BLOBS" help:"Also look at this S3, as galen serve --blobs takes it."`
 }
 
 // finding is the outcome of one check. do says what to do about it.
@@ -63,9 +66,15 @@ func (c *doctorCmd) Run() error {
 	if reached {
 		show(c.credentials(ctx))
 	}
-	show(codecs(ctx), recogniser(), samtools(ctx))
+	show(codecs(ctx), recogniser(), codes(), samtools(ctx), tools(), rootKeyGiven(c.DataDir))
 	if c.DataDir != "" {
 		show(dataDir(c.DataDir)...)
+	}
+	if c.Records != "" {
+		show(recordsAt(ctx, c.Records))
+	}
+	if c.Blobs != "" {
+		show(blobsAt(ctx, c.Blobs))
 	}
 	if failed > 0 {
 		return fmt.Errorf("%d checks failed", failed)
@@ -84,7 +93,11 @@ func (c *doctorCmd) server(ctx context.Context) (list []finding, reached bool) {
 	before := time.Now()
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
-		return []finding{{fail, fmt.Sprintf("server: %s does not answer", c.Endpoint), "start galen serve, or set AWS_ENDPOINT_URL to where it listens"}}, false
+		return []finding{port(c.Endpoint)}, false
+	}
+	unready := "not ready"
+	if why, err := io.ReadAll(io.LimitReader(resp.Body, 1<<10)); err == nil && len(why) > 0 && resp.StatusCode == http.StatusServiceUnavailable {
+		unready = strings.ReplaceAll(strings.TrimSpace(string(why)), "\n", ", ") // the engines that failed
 	}
 	resp.Body.Close()
 	middle := before.Add(time.Since(before) / 2)
@@ -92,7 +105,7 @@ func (c *doctorCmd) server(ctx context.Context) (list []finding, reached bool) {
 	case http.StatusOK:
 		list = append(list, finding{ok, fmt.Sprintf("server: %s is ready", c.Endpoint), ""})
 	case http.StatusServiceUnavailable:
-		list = append(list, finding{fail, fmt.Sprintf("server: %s is not ready", c.Endpoint), "wait for its start to end, and read its log; stop it and run galen verify if that says damage"})
+		list = append(list, finding{fail, fmt.Sprintf("server: %s is %s", c.Endpoint, unready), "wait for its start to end, and read its log, which says why; stop it and run galen verify if that says damage"})
 	default:
 		return append(list, finding{fail, fmt.Sprintf("server: %s answers %d on /readyz", c.Endpoint, resp.StatusCode), "something else than Galen listens there: set AWS_ENDPOINT_URL"}), false
 	}
@@ -175,7 +188,7 @@ func dataDir(dir string) []finding {
 	case !info.IsDir():
 		return []finding{{fail, "data folder: " + dir + " is a file", "check --data-dir"}}
 	}
-	return []finding{permissions(dir, info), rootKeyFile(dir), space(dir)}
+	return []finding{permissions(dir, info), rootKeyFile(dir), space(dir), future(dir, time.Now())}
 }
 
 // permissions holds the folder to its owner: keys lie in it.

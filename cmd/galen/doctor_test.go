@@ -1,10 +1,13 @@
 package main
 
 import (
+	"encoding/base64"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -78,4 +81,75 @@ func TestDataDir(t *testing.T) {
 		}
 	}
 	want("rights for others", data, warn, fail)
+}
+
+func TestPort(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := port("http://" + l.Addr().String()); f.state != fail || !strings.Contains(f.what, "something listens") || f.do == "" {
+		t.Errorf("another's port: %+v", f)
+	}
+	l.Close()
+	if f := port("http://" + l.Addr().String()); f.state != fail || !strings.Contains(f.what, "nothing listens") || f.do == "" {
+		t.Errorf("a free port: %+v", f)
+	}
+	if f := port("not a url"); f.state != fail || f.do == "" {
+		t.Errorf("no URL: %+v", f)
+	}
+}
+
+func TestRootKeyGiven(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "keys"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	want := func(given, state string) {
+		t.Helper()
+		t.Setenv("GALEN_ROOT_KEY", given)
+		if f := rootKeyGiven(dir); f.state != state || state != ok && f.do == "" || given != "" && strings.Contains(f.what+f.do, given) {
+			t.Errorf("%q: %+v, want %s", given, f, state)
+		}
+	}
+	random := base64.StdEncoding.EncodeToString([]byte("0123456789abcdefghijklmnopqrstuv"))
+	want("", ok)
+	want("short", fail)
+	want(base64.StdEncoding.EncodeToString(make([]byte, 32)), warn)
+	want(random, ok)
+	if err := os.WriteFile(filepath.Join(dir, "keys", "ring.a"), []byte("sealed"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want("", fail)
+	want(random, ok)
+}
+
+func TestFuture(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "keys", "ring.a")
+	for _, err := range []error{os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, nil, 0o600)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if f := future(dir, time.Now()); f.state != ok {
+		t.Errorf("%+v", f)
+	}
+	if f := future(dir, time.Now().Add(-time.Hour)); f.state != fail || f.do == "" {
+		t.Errorf("a clock that is an hour behind: %+v", f)
+	}
+}
+
+// TestBackEndsThatAreAway: what cannot be reached is a fault with what to do, and no password is printed.
+func TestBackEndsThatAreAway(t *testing.T) {
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "s3-secret-word")
+	for _, f := range []finding{
+		recordsAt(t.Context(), "mysql://x"), recordsAt(t.Context(), "postgres://u:pg-secret-word@127.0.0.1:1/db?connect_timeout=1"),
+		blobsAt(t.Context(), "file:///x"), blobsAt(t.Context(), "s3://b/p?endpoint=http://127.0.0.1:1"),
+	} {
+		if f.state != fail || f.do == "" || strings.Contains(f.what+f.do, "secret-word") || strings.Contains(f.what, "\n") {
+			t.Errorf("%+v", f)
+		}
+	}
 }
