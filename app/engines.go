@@ -85,7 +85,7 @@ func openEngines(ctx context.Context, cfg *Config, log *slog.Logger, local *edge
 	if e.jobs, err = job.New(e.records, job.Config{Exclusive: cfg.Records == "", Log: log}); err != nil {
 		return e, err
 	}
-	if e.events, err = event.New(ctx, e.records, event.Config{Account: cfg.Account, Region: cfg.Region, Log: log}); err != nil {
+	if e.events, err = event.New(ctx, e.records, event.Config{Account: cfg.Account, Region: cfg.Region, Shared: cfg.Records != "", Log: log}); err != nil {
 		return e, err
 	}
 	e.events.Watch(job.Topic, func(m record.Message) { e.jobs.Wake(m.Space) })

@@ -26,7 +26,11 @@ type Config struct {
 	Backoff func(n int) time.Duration
 	// Attempts is how often one event is tried before it becomes a dead letter and the queue goes on; 0 = 20 (about a quarter of an hour).
 	Attempts int
-	Log      *slog.Logger // nil = slog.Default()
+	// Shared says that other processes use the store: each subscriber is delivered to by one process at a time, which holds a lease on it.
+	Shared bool
+	// Lease is how long a process that died keeps a subscriber from the others; 0 = 10 s.
+	Lease time.Duration
+	Log   *slog.Logger // nil = slog.Default()
 }
 
 // Bus delivers what the outbox of one store holds. Make it with New, Subscribe, then Run it in a goroutine.
@@ -36,6 +40,7 @@ type Config struct {
 type Bus struct {
 	store record.Store
 	cfg   Config
+	owner string // this process, to the others
 
 	mu      sync.Mutex
 	subs    map[string]*subscription
@@ -62,16 +67,19 @@ func New(ctx context.Context, store record.Store, cfg Config) (*Bus, error) {
 	if cfg.Attempts <= 0 {
 		cfg.Attempts = 20
 	}
+	if cfg.Lease <= 0 {
+		cfg.Lease = 10 * time.Second
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	if err := store.Declare(positions.Def(), deadLetters.Def()); err != nil {
+	if err := store.Declare(positions.Def(), deadLetters.Def(), leases.Def()); err != nil {
 		return nil, err
 	}
 	if err := store.CreateSpace(ctx, Space, key.Ref{}); err != nil {
 		return nil, err
 	}
-	return &Bus{store: store, cfg: cfg, subs: map[string]*subscription{}, changed: make(chan struct{})}, nil
+	return &Bus{store: store, cfg: cfg, owner: newOwner(), subs: map[string]*subscription{}, changed: make(chan struct{})}, nil
 }
 
 // Subscribe adds a durable subscriber; before Run. The name is its identity over restarts. pattern "" takes every event.
@@ -116,7 +124,11 @@ func (b *Bus) Run(ctx context.Context) error {
 	}
 	var wg sync.WaitGroup
 	for _, s := range subs {
-		wg.Go(func() { s.run(ctx) })
+		if b.cfg.Shared {
+			wg.Go(func() { s.shared(ctx) })
+		} else {
+			wg.Go(func() { s.run(ctx) })
+		}
 	}
 	wg.Go(func() { b.pump(ctx) })
 	if len(watches) > 0 {
@@ -195,12 +207,10 @@ func (b *Bus) trimLoop(ctx context.Context) {
 
 // Trim forgets the events before a time that every subscriber has had, dead letters included.
 func (b *Bus) Trim(ctx context.Context, before time.Time) error {
-	b.mu.Lock()
-	low := uint64(math.MaxUint64)
-	for _, s := range b.subs {
-		low = min(low, s.saved())
+	low, err := b.low(ctx)
+	if err != nil {
+		return err
 	}
-	b.mu.Unlock()
 	upTo, after := uint64(0), uint64(0)
 	for {
 		msgs, err := b.store.Outbox(ctx, after, batch)
@@ -224,6 +234,35 @@ func (b *Bus) Trim(ctx context.Context, before time.Time) error {
 	return b.store.Trim(ctx, upTo)
 }
 
+// low is the position that every subscriber has passed durably.
+func (b *Bus) low(ctx context.Context) (uint64, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	low := uint64(math.MaxUint64)
+	if !b.cfg.Shared {
+		for _, s := range b.subs {
+			low = min(low, s.saved())
+		}
+		return low, nil
+	}
+	v, err := b.store.View(ctx, Space) // others may have moved them
+	if err != nil {
+		return 0, err
+	}
+	defer v.Close()
+	for name := range b.subs {
+		p, _, err := positions.Get(v, name)
+		switch {
+		case errs.Is(err, errs.NotFound):
+			return 0, nil
+		case err != nil:
+			return 0, err
+		}
+		low = min(low, p.After)
+	}
+	return low, nil
+}
+
 // Replay makes a subscriber handle again every event after a position that the outbox still has; 0 = all of them.
 func (b *Bus) Replay(name string, after uint64) error {
 	b.mu.Lock()
@@ -231,6 +270,9 @@ func (b *Bus) Replay(name string, after uint64) error {
 	b.mu.Unlock()
 	if s == nil {
 		return errs.New(errs.NotFound, "there is no subscriber %s", name)
+	}
+	if b.cfg.Shared {
+		return s.ask(context.Background(), after)
 	}
 	s.replay(after)
 	return nil

@@ -65,7 +65,7 @@ func (s *subscription) load(ctx context.Context) error {
 	p, _, err := positions.Get(v, s.name)
 	switch {
 	case errs.Is(err, errs.NotFound):
-		return nil
+		p = &stand{}
 	case err != nil:
 		return err
 	}
@@ -94,7 +94,13 @@ func (s *subscription) save(ctx context.Context) {
 	if same {
 		return
 	}
-	_, err := s.bus.store.Update(ctx, Space, nil, func(tx record.Tx) error { return positions.Put(tx, s.name, &stand{at}) })
+	put := func(tx record.Tx) error { return positions.Put(tx, s.name, &stand{at}) }
+	var err error
+	if s.bus.cfg.Shared { // a process that lost its lease must not set the position back
+		err = s.own(ctx, func(tx record.Tx, _ *lease) error { return put(tx) })
+	} else {
+		_, err = s.bus.store.Update(ctx, Space, nil, put)
+	}
 	if err != nil {
 		return // handled events are handled again after a restart, as promised
 	}
