@@ -11,10 +11,18 @@ import (
 // Limits bound what a file may cost. Zero fields take the defaults.
 type Limits struct {
 	Depth    int   // sequences within sequences; 32
-	Elements int   // elements and items in all; 2,000,000
+	Elements int   // elements and items in all; 2,000,000. One data set or item has at most maxElements of them
 	Inline   int64 // longest value that is read from a source that is not memory; 1 MiB. Longer ones become Spans
-	Inflated int64 // size of a deflated data set, and of a big endian file, which are held in memory; 1 GiB
+	Inflated int64 // size of a deflated data set, and of a big endian file, which are held in memory; 1 GiB, and of a small file less: see expansion
 }
+
+const (
+	// maxElements bounds one data set: the registry has some five thousand elements, and each comes once (PS3.5 §7.1).
+	maxElements = 1 << 16
+	// A deflated data set may be freeInflated long whatever its size in the file, and expansion times as long as that beyond.
+	freeInflated = 128 << 20
+	expansion    = 100
+)
 
 func (l Limits) withDefaults() Limits {
 	if l.Depth == 0 {
@@ -176,7 +184,8 @@ func parse(src source, l Limits) (*File, error) {
 func (f *File) parseBody(body int64, lay layout, l Limits) error {
 	inflated := f.TransferSyntax == DeflatedExplicitVRLittleEndian
 	if inflated {
-		b, err := inflate(f.src.section(Span{body, f.src.size() - body}), l.Inflated)
+		deflated := f.src.size() - body
+		b, err := inflate(f.src.section(Span{body, deflated}), min(l.Inflated, freeInflated+expansion*deflated))
 		if err != nil {
 			return &Error{Offset: body, Reason: err.Error()}
 		}

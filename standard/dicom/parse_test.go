@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/flate"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -75,6 +76,27 @@ func TestNumberOfElementsIsBounded(t *testing.T) {
 	body := bytes.Repeat([]byte{0x11, 0, 0x10, 0, 'U', 'S', 0, 0}, 100)
 	if _, err := Parse(file(ExplicitVRLittleEndian, body), Limits{Elements: 99}); err == nil || !strings.Contains(err.Error(), "more than 99 elements") {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestOneDataSetIsBounded(t *testing.T) {
+	body := bytes.Repeat([]byte{0x11, 0, 0x10, 0, 'U', 'S', 0, 0}, maxElements+1)
+	if _, err := Parse(file(ExplicitVRLittleEndian, body), Limits{}); err == nil || !strings.Contains(err.Error(), "the data set has more than 65536 elements") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// A deflated file of a few hundred kilobytes may not take a gigabyte, as one of many megabytes may.
+func TestDeflationIsBoundedByTheFile(t *testing.T) {
+	var z bytes.Buffer
+	w, _ := flate.NewWriter(&z, 9)
+	for range 300 {
+		w.Write(make([]byte, 1<<20))
+	}
+	w.Close()
+	want := fmt.Sprintf("expands beyond %d bytes", freeInflated+expansion*z.Len())
+	if _, err := Parse(file(DeflatedExplicitVRLittleEndian, z.Bytes()), Limits{}); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v, want one that %s", err, want)
 	}
 }
 

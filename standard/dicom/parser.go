@@ -146,6 +146,9 @@ func (p *parser) elements(d *Dataset, off, end int64, open bool, depth int, lay 
 		if p.count++; p.count > p.lim.Elements {
 			return 0, p.fail(off, h.tag, "the file has more than %d elements", p.lim.Elements)
 		}
+		if len(d.Elements) >= maxElements {
+			return 0, p.fail(off, h.tag, "the data set has more than %d elements", maxElements)
+		}
 		if h.tag.Group() == 0xFFFE {
 			if open && h.tag == tagItemDelimiter {
 				d.order(sorted)

@@ -108,3 +108,19 @@ func FuzzChecker(f *testing.F) {
 		}
 	})
 }
+
+// TestLinesAreBounded: a line that never ends is refused once it is too long, and at its first byte when that is wrong already.
+func TestLinesAreBounded(t *testing.T) {
+	chunk := bytes.Repeat([]byte("A"), 1<<20)
+	for start, most := range map[string]int{"@": fastq.MaxLine, "@r\n": fastq.MaxLine, "@r\nA\n+": fastq.MaxLine, "": 0, "@r\nA\n": 0} {
+		var c fastq.Checker
+		_, err := c.Write([]byte(start))
+		n := 0
+		for ; err == nil && n <= 2*fastq.MaxLine; n += len(chunk) {
+			_, err = c.Write(chunk)
+		}
+		if err == nil || n > most+2*len(chunk) {
+			t.Errorf("after %q: %d bytes were taken, %v", start, n, err)
+		}
+	}
+}
