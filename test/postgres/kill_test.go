@@ -98,7 +98,8 @@ func TestThreeProcesses(t *testing.T) {
 	if err := s.Declare(things.Def(), done.Def()); err != nil {
 		t.Fatal(err)
 	}
-	there, missing := map[string]bool{}, ""
+	var there map[string]bool
+	var missing string
 	for end := time.Now().Add(90 * time.Second); ; time.Sleep(200 * time.Millisecond) {
 		there, missing = look(t, ctx, s, h)
 		if missing == "" || time.Now().After(end) {
