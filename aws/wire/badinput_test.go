@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/galen-health/galen/aws"
+	"github.com/galen-health/galen/aws/cloudtrail"
 	"github.com/galen-health/galen/aws/comprehendmedical"
 	"github.com/galen-health/galen/aws/healthlake"
 	"github.com/galen-health/galen/aws/iam"
@@ -69,6 +70,7 @@ func TestBadInput(t *testing.T) {
 		{"an integer with a fraction", &Request{Op: op(healthlake.Contract, "ListFHIRDatastores"), Protocol: aws.JSON10, Body: strings.NewReader(`{"MaxResults":1.5}`)}, serial, "maxResults"},
 		{"an integer beyond 32 bits", &Request{Op: op(healthlake.Contract, "ListFHIRDatastores"), Protocol: aws.JSON10, Body: strings.NewReader(`{"MaxResults":4294967296}`)}, serial, "maxResults"},
 		{"an integer out of range", &Request{Op: op(healthlake.Contract, "ListFHIRDatastores"), Protocol: aws.JSON10, Body: strings.NewReader(`{"MaxResults":501}`)}, invalid, "less than or equal to 500"},
+		{"an integer that its contract has a name for", &Request{Op: op(cloudtrail.Contract, "LookupEvents"), Protocol: aws.JSON11, Body: strings.NewReader(`{"MaxResults":51}`)}, "InvalidMaxResultsException", "less than or equal to 50"},
 		{"a number that is none", &Request{Op: op(healthlake.Contract, "ListFHIRDatastores"), Protocol: aws.JSON10, Body: strings.NewReader(`{"MaxResults":1e999}`)}, serial, ""},
 		{"not base64", &Request{Op: op(kms.Contract, "Decrypt"), Protocol: aws.JSON11, Body: strings.NewReader(`{"CiphertextBlob":"%%%"}`)}, serial, "not base64"},
 		{"a boolean as text", &Request{Op: op(kms.Contract, "CreateKey"), Protocol: aws.JSON11, Body: strings.NewReader(`{"MultiRegion":"true"}`)}, serial, "must be a boolean"},

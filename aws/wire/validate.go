@@ -30,21 +30,24 @@ func (d *decoder) missing(path string) {
 	}
 }
 
-// errTextSize is how contracts of text analysis name a text over its bound.
-const errTextSize = "TextSizeLimitExceededException"
+// Names that contracts have of their own: of text analysis for a text over its bound, of the audit log for the size of a page.
+const (
+	errTextSize   = "TextSizeLimitExceededException"
+	errMaxResults = "InvalidMaxResultsException"
+)
 
 // err says all problems at once, as AWS does. Values are left out: they may be clinical. The operation may have
-// a name of its own for a text that is too long.
+// a name of its own for the one problem that there is.
 func (d *decoder) err() error {
 	n := len(d.problems)
 	if n == 0 {
 		return nil
 	}
 	name := ErrInvalidInput
-	if d.op != nil && d.tooLong && n == 1 {
+	if d.op != nil && n == 1 {
 		for _, e := range d.op.Errors {
-			if e.Name == errTextSize {
-				name = errTextSize
+			if e.Name == errTextSize && d.tooLong || e.Name == errMaxResults && d.problems[0].path == "maxResults" {
+				name = e.Name
 			}
 		}
 	}

@@ -34,6 +34,10 @@ func busOf(g record.Getter, name string) (*bus, error) {
 	return b, err
 }
 
+func busExists(name string) error {
+	return errs.Named(errs.Conflict, "ResourceAlreadyExistsException", "Event bus %s already exists.", name)
+}
+
 // CreateEventBus implements the contract.
 func (s *Service) CreateEventBus(ctx context.Context, in *api.CreateEventBusInput) (*api.CreateEventBusOutput, error) {
 	switch {
@@ -43,8 +47,10 @@ func (s *Service) CreateEventBus(ctx context.Context, in *api.CreateEventBusInpu
 		return nil, errs.New(errs.Unsupported, "customer keys for event buses are not offered: events are encrypted under the account's key")
 	case in.DeadLetterConfig != nil || in.LogConfig != nil:
 		return nil, errs.New(errs.Unsupported, "DeadLetterConfig and LogConfig are offered on targets only")
-	case !busForm.MatchString(in.Name) || strings.Contains(in.Name, "/") || in.Name == defaultBus:
+	case !busForm.MatchString(in.Name) || strings.Contains(in.Name, "/"):
 		return nil, invalid("The event bus name %q is malformed or reserved.", in.Name)
+	case in.Name == defaultBus: // it is there without a record
+		return nil, busExists(in.Name)
 	}
 	tags, err := mergeTags(nil, in.Tags)
 	if err != nil {
@@ -53,7 +59,7 @@ func (s *Service) CreateEventBus(ctx context.Context, in *api.CreateEventBusInpu
 	err = s.change(ctx, func(tx record.Tx) error {
 		err := buses.Create(tx, in.Name, &bus{Name: in.Name, About: in.Description, Created: tx.Time(), Tags: tags})
 		if errs.Is(err, errs.Conflict) {
-			return errs.Named(errs.Conflict, "ResourceAlreadyExistsException", "Event bus %s already exists.", in.Name)
+			return busExists(in.Name)
 		}
 		return err
 	})

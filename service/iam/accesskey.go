@@ -5,6 +5,8 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
+	"slices"
+	"strings"
 	"time"
 
 	api "github.com/galen-health/galen/aws/iam"
@@ -216,7 +218,8 @@ func (s *Service) ListAccessKeys(ctx context.Context, in *api.ListAccessKeysInpu
 		if err != nil {
 			return err
 		}
-		keys, out.IsTruncated, out.Marker = cut(keys, func(k *accessKey) string { return k.ID }, "", nil) // never more than maxKeys
+		slices.SortFunc(keys, func(a, b *accessKey) int { return strings.Compare(a.ID, b.ID) })
+		keys, out.IsTruncated, out.Marker = cut(keys, func(k *accessKey) string { return k.ID }, in.Marker, in.MaxItems)
 		for _, k := range keys {
 			out.AccessKeyMetadata = append(out.AccessKeyMetadata, api.AccessKeyMetadata{UserName: u.Name, AccessKeyId: k.ID, Status: k.status(), CreateDate: k.Created})
 		}

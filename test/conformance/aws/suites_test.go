@@ -35,7 +35,7 @@ func parse(t *testing.T, out string) result {
 // TestBoto3 runs each suite on a server of its own and then holds what they called against what the binary says it implements.
 func TestBoto3(t *testing.T) {
 	all := newCoverage()
-	for _, suite := range []string{"s3.py", "buckets.py", "keys.py", "companions.py", "identity.py", "records.py", "imaging.py", "genomics.py", "language.py"} {
+	for _, suite := range []string{"s3.py", "buckets.py", "keys.py", "companions.py", "identity.py", "access.py", "records.py", "imaging.py", "genomics.py", "language.py"} {
 		t.Run(strings.TrimSuffix(suite, ".py"), func(t *testing.T) {
 			g := galen.Start(t, "--allow-host", "127.0.0.1") // webhooks of the suites live there
 			r := parse(t, g.Python(suite))
