@@ -104,8 +104,13 @@ type index struct {
 	progress
 }
 
+// Kinds are the kinds of records that are kept here; who moves records asks for them.
+func Kinds() []record.KindDef {
+	return []record.KindDef{bundles.Def(), progresses.Def()}
+}
+
 func openIndex(ctx context.Context, store record.Store, reader tessera.LogReader) (*index, error) {
-	if err := store.Declare(bundles.Def(), progresses.Def()); err != nil {
+	if err := store.Declare(Kinds()...); err != nil {
 		return nil, err
 	}
 	if err := store.DropSpace(ctx, formerSpace); err != nil {

@@ -54,6 +54,11 @@ type watch struct {
 	fn    func(record.Message)
 }
 
+// Kinds are the kinds of records that are kept here; who moves records asks for them.
+func Kinds() []record.KindDef {
+	return []record.KindDef{positions.Def(), deadLetters.Def(), leases.Def()}
+}
+
 // New returns a bus on store, declares its record kinds and makes its space.
 func New(ctx context.Context, store record.Store, cfg Config) (*Bus, error) {
 	if cfg.Keep <= 0 {
@@ -73,7 +78,7 @@ func New(ctx context.Context, store record.Store, cfg Config) (*Bus, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	if err := store.Declare(positions.Def(), deadLetters.Def(), leases.Def()); err != nil {
+	if err := store.Declare(Kinds()...); err != nil {
 		return nil, err
 	}
 	if err := store.CreateSpace(ctx, Space, key.Ref{}); err != nil {

@@ -66,6 +66,11 @@ type runKey struct {
 	recordID string
 }
 
+// Kinds are the kinds of records that are kept here; who moves records asks for them.
+func Kinds() []record.KindDef {
+	return []record.KindDef{jobs.Def()}
+}
+
 // New returns an engine on store and declares its record kind.
 func New(store record.Store, cfg Config) (*Engine, error) {
 	if cfg.Lease <= 0 {
@@ -83,7 +88,7 @@ func New(store record.Store, cfg Config) (*Engine, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	if err := store.Declare(jobs.Def()); err != nil {
+	if err := store.Declare(Kinds()...); err != nil {
 		return nil, err
 	}
 	var id [8]byte

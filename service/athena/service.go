@@ -44,10 +44,15 @@ var secrets = page.Kind("athena.secret")
 // keyRef is what results are encrypted under.
 var keyRef = key.Ref{Context: map[string]string{"service": "athena"}}
 
+// Kinds are the kinds of records that are kept here; who moves records asks for them.
+func Kinds() []record.KindDef {
+	return []record.KindDef{queries.Def(), secrets.Def()}
+}
+
 // New declares the record kinds, registers the jobs and opens the service's space. Call it before the job engine runs.
 func New(ctx context.Context, cfg Config) (*Service, error) {
 	s := &Service{cfg: cfg, records: cfg.Records}
-	if err := s.records.Declare(queries.Def(), secrets.Def()); err != nil {
+	if err := s.records.Declare(Kinds()...); err != nil {
 		return nil, err
 	}
 	if err := s.records.CreateSpace(ctx, control, keyRef); err != nil {

@@ -33,9 +33,14 @@ type Service struct {
 
 var _ api.Service = (*Service)(nil)
 
+// Kinds are the kinds of records that are kept here; who moves records asks for them.
+func Kinds() []record.KindDef {
+	return []record.KindDef{domains.Def(), subscriptions.Def()}
+}
+
 // New opens the service's space.
 func New(ctx context.Context, cfg Config) (*Service, error) {
-	if err := cfg.Records.Declare(domains.Def(), subscriptions.Def()); err != nil {
+	if err := cfg.Records.Declare(Kinds()...); err != nil {
 		return nil, err
 	}
 	return &Service{cfg: cfg, records: cfg.Records}, cfg.Records.CreateSpace(ctx, space, key.Ref{Context: map[string]string{"service": "connecthealth"}})

@@ -56,6 +56,11 @@ type Service struct {
 
 var _ api.Service = (*Service)(nil)
 
+// Kinds are the kinds of records that are kept here; who moves records asks for them.
+func Kinds() []record.KindDef {
+	return []record.KindDef{buses.Def(), rules.Def(), deliveries.Def()}
+}
+
 // New opens the service and subscribes it to the bus; Run delivers.
 func New(ctx context.Context, cfg Config, records record.Store, bus *event.Bus) (*Service, error) {
 	if cfg.Log == nil {
@@ -67,7 +72,7 @@ func New(ctx context.Context, cfg Config, records record.Store, bus *event.Bus) 
 	if cfg.Backoff == nil {
 		cfg.Backoff = backoff
 	}
-	if err := records.Declare(buses.Def(), rules.Def(), deliveries.Def()); err != nil {
+	if err := records.Declare(Kinds()...); err != nil {
 		return nil, err
 	}
 	if err := records.CreateSpace(ctx, space, key.Ref{Context: map[string]string{"galen:space": string(space)}}); err != nil {

@@ -51,11 +51,15 @@ const control record.Space = "healthlake"
 // secrets hold the key that authenticates page tokens over restarts.
 var secrets = page.Kind("healthlake.secret")
 
+// Kinds are the kinds of records that are kept here; who moves records asks for them.
+func Kinds() []record.KindDef {
+	return append(resourceKinds(), datastores.Def(), importJobs.Def(), exportJobs.Def(), idempotencyKeys.Def(), secrets.Def())
+}
+
 // New declares the record kinds, registers the jobs and opens the service's space. Call it before the job engine runs.
 func New(ctx context.Context, cfg Config) (*Service, error) {
 	s := &Service{cfg: cfg, records: cfg.Records, started: time.Now()}
-	kinds := append(resourceKinds(), datastores.Def(), importJobs.Def(), exportJobs.Def(), idempotencyKeys.Def(), secrets.Def())
-	if err := s.records.Declare(kinds...); err != nil {
+	if err := s.records.Declare(Kinds()...); err != nil {
 		return nil, err
 	}
 	if err := s.records.CreateSpace(ctx, control, key.Ref{Context: map[string]string{"service": "healthlake"}}); err != nil {

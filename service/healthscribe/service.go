@@ -39,9 +39,14 @@ type Service struct {
 
 var _ api.Service = (*Service)(nil)
 
+// Kinds are the kinds of records that are kept here; who moves records asks for them.
+func Kinds() []record.KindDef {
+	return []record.KindDef{jobs.Def()}
+}
+
 // New opens the service's space and registers its job.
 func New(ctx context.Context, cfg Config) (*Service, error) {
-	if err := cfg.Records.Declare(jobs.Def()); err != nil {
+	if err := cfg.Records.Declare(Kinds()...); err != nil {
 		return nil, err
 	}
 	if err := cfg.Records.CreateSpace(ctx, space, key.Ref{Context: map[string]string{"service": "transcribe"}}); err != nil {

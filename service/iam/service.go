@@ -49,6 +49,11 @@ var (
 	_ oidc.Directory        = (*Service)(nil)
 )
 
+// Kinds are the kinds of records that are kept here; who moves records asks for them.
+func Kinds() []record.KindDef {
+	return []record.KindDef{users.Def(), groups.Def(), roles.Def(), policies.Def(), accessKeys.Def(), oidcProviders.Def()}
+}
+
 // New opens the service.
 func New(ctx context.Context, cfg Config, records record.Store, ring key.Ring) (*Service, error) {
 	if cfg.RootAccessKeyID == "" || cfg.RootSecret == "" {
@@ -57,7 +62,7 @@ func New(ctx context.Context, cfg Config, records record.Store, ring key.Ring) (
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	if err := records.Declare(users.Def(), groups.Def(), roles.Def(), policies.Def(), accessKeys.Def(), oidcProviders.Def()); err != nil {
+	if err := records.Declare(Kinds()...); err != nil {
 		return nil, err
 	}
 	if err := records.CreateSpace(ctx, space, key.Ref{Context: map[string]string{"galen:space": string(space)}}); err != nil {

@@ -36,9 +36,14 @@ var (
 	_ key.Guard   = (*Service)(nil)
 )
 
+// Kinds are the kinds of records that are kept here; who moves records asks for them.
+func Kinds() []record.KindDef {
+	return []record.KindDef{details.Def(), grants.Def()}
+}
+
 // New opens the service on a key ring and a record store.
 func New(ctx context.Context, cfg Config, ring *keyring.Ring, records record.Store, az authz.Authorizer) (*Service, error) {
-	if err := records.Declare(details.Def(), grants.Def()); err != nil {
+	if err := records.Declare(Kinds()...); err != nil {
 		return nil, err
 	}
 	if err := records.CreateSpace(ctx, space, key.Ref{Context: map[string]string{"galen:space": string(space)}}); err != nil {

@@ -51,10 +51,15 @@ const control record.Space = "medical-imaging"
 // secrets hold the key that authenticates page tokens over restarts.
 var secrets = page.Kind("imaging.secret")
 
+// Kinds are the kinds of records that are kept here; who moves records asks for them.
+func Kinds() []record.KindDef {
+	return []record.KindDef{datastores.Def(), importJobs.Def(), imageSets.Def(), instances.Def(), studies.Def(), bodies.Def(), setTags.Def(), secrets.Def()}
+}
+
 // New declares the record kinds, registers the jobs and opens the service's space. Call it before the job engine runs.
 func New(ctx context.Context, cfg Config) (*Service, error) {
 	s := &Service{cfg: cfg, records: cfg.Records, blobs: cfg.Blobs, codecs: make(chan struct{}, runtime.GOMAXPROCS(0))}
-	if err := s.records.Declare(datastores.Def(), importJobs.Def(), imageSets.Def(), instances.Def(), studies.Def(), bodies.Def(), setTags.Def(), secrets.Def()); err != nil {
+	if err := s.records.Declare(Kinds()...); err != nil {
 		return nil, err
 	}
 	if err := s.records.CreateSpace(ctx, control, key.Ref{Context: map[string]string{"service": "medical-imaging"}}); err != nil {

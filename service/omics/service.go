@@ -49,11 +49,15 @@ const control record.Space = "omics"
 // secrets hold the key that authenticates page tokens over restarts.
 var secrets = page.Kind("omics.secret")
 
+// Kinds are the kinds of records that are kept here; who moves records asks for them.
+func Kinds() []record.KindDef {
+	return []record.KindDef{referenceStores.Def(), references.Def(), referenceImports.Def(), sequenceStores.Def(), readSets.Def(), readSetImports.Def(), activations.Def(), exports.Def(), uploads.Def(), parts.Def(), variantStores.Def(), variantImports.Def(), variantFiles.Def(), secrets.Def()}
+}
+
 // New declares the record kinds, registers the jobs and opens the service's space. Call it before the job engine runs.
 func New(ctx context.Context, cfg Config) (*Service, error) {
 	s := &Service{cfg: cfg, records: cfg.Records}
-	if err := s.records.Declare(referenceStores.Def(), references.Def(), referenceImports.Def(), sequenceStores.Def(), readSets.Def(), readSetImports.Def(), activations.Def(),
-		exports.Def(), uploads.Def(), parts.Def(), variantStores.Def(), variantImports.Def(), variantFiles.Def(), secrets.Def()); err != nil {
+	if err := s.records.Declare(Kinds()...); err != nil {
 		return nil, err
 	}
 	if err := s.records.CreateSpace(ctx, control, key.Ref{Context: map[string]string{"service": "omics"}}); err != nil {

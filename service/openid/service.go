@@ -47,12 +47,17 @@ var (
 	_ oidc.Directory = (*Service)(nil)
 )
 
+// Kinds are the kinds of records that are kept here; who moves records asks for them.
+func Kinds() []record.KindDef {
+	return []record.KindDef{clients.Def(), signingKeys.Def(), assertions.Def()}
+}
+
 // New opens the provider.
 func New(ctx context.Context, cfg Config) (*Service, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	if err := cfg.Records.Declare(clients.Def(), signingKeys.Def(), assertions.Def()); err != nil {
+	if err := cfg.Records.Declare(Kinds()...); err != nil {
 		return nil, err
 	}
 	if err := cfg.Records.CreateSpace(ctx, space, key.Ref{Context: map[string]string{"galen:space": string(space)}}); err != nil {
