@@ -43,12 +43,17 @@ var (
 	_ blob.Keeper = (*Service)(nil)
 )
 
+// Kinds are the kinds of records that are kept here; who moves records asks for them.
+func Kinds() []record.KindDef {
+	return []record.KindDef{buckets.Def(), objects.Def(), versions.Def(), uploads.Def(), parts.Def(), manifests.Def(), garbages.Def()}
+}
+
 // New opens the service.
 func New(ctx context.Context, cfg Config, records record.Store, blobs blob.Store, guard key.Guard, az authz.Authorizer) (*Service, error) {
 	if cfg.Grace == 0 {
 		cfg.Grace = 15 * time.Minute
 	}
-	err := records.Declare(buckets.Def(), objects.Def(), versions.Def(), uploads.Def(), parts.Def(), manifests.Def(), garbages.Def())
+	err := records.Declare(Kinds()...)
 	if err != nil {
 		return nil, err
 	}
