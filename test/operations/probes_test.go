@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/galen-health/galen/aws/sts"
+	"github.com/galen-health/galen/platform/record/postgres/pgtest"
 )
 
 // TestNotReadyWhenTheDiskIsNearlyFull: alive, but no place to send requests to; and the log says why.
@@ -78,5 +79,29 @@ func TestMetrics(t *testing.T) {
 	}
 	if strings.Contains(p.log(), token) {
 		t.Error("the log holds the token")
+	}
+}
+
+// TestNotReadyWithoutPostgreSQL: while the record database is away the server says so and lives on; when it is back, so is the server, without a restart.
+func TestNotReadyWithoutPostgreSQL(t *testing.T) {
+	pg := pgtest.Start(t)
+	p := start(t, t.TempDir(), "--records", pg.Database(t))
+	pg.Stop()
+	p.until("it is not ready for want of its records", func() bool {
+		status, body := p.admin("/readyz")
+		return status == http.StatusServiceUnavailable && strings.Contains(body, "records: ")
+	})
+	if status, _ := p.admin("/livez"); status != http.StatusOK {
+		t.Errorf("/livez answers %d", status)
+	}
+	if err := pg.Run(); err != nil {
+		t.Fatal(err)
+	}
+	p.until("it is ready again", func() bool { status, _ := p.admin("/readyz"); return status == http.StatusOK })
+	if _, err := sts.NewClient(p.client()).GetCallerIdentity(t.Context(), &sts.GetCallerIdentityInput{}); err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(p.log(), `"msg":"ready again","engine":"records"`) {
+		t.Error("the log does not tell that the records are back")
 	}
 }
