@@ -185,7 +185,8 @@ func (f *File) parseBody(body int64, lay layout, l Limits) error {
 	inflated := f.TransferSyntax == DeflatedExplicitVRLittleEndian
 	if inflated {
 		deflated := f.src.size() - body
-		b, err := inflate(f.src.section(Span{body, deflated}), min(l.Inflated, freeInflated+expansion*deflated))
+		open := func() io.Reader { return f.src.section(Span{body, deflated}) }
+		b, err := inflate(open, min(l.Inflated, freeInflated+expansion*deflated))
 		if err != nil {
 			return &Error{Offset: body, Reason: err.Error()}
 		}
@@ -223,17 +224,20 @@ func (f *File) wideCells() {
 	e.Value = swapped(swapped(e.Value, 2), int(bits/8))
 }
 
-// inflate expands a deflated data set (PS3.5 A.5) up to a bound.
-func inflate(r io.Reader, bound int64) ([]byte, error) {
-	var out bytes.Buffer
-	n, err := io.Copy(&out, io.LimitReader(flate.NewReader(r), bound+1))
+// inflate expands a deflated data set (PS3.5 A.5) up to a bound. It reads twice, so that one that is broken or too long takes no memory.
+func inflate(open func() io.Reader, bound int64) ([]byte, error) {
+	n, err := io.Copy(io.Discard, io.LimitReader(flate.NewReader(open()), bound+1))
 	if err != nil {
 		return nil, fmt.Errorf("the deflated data set is broken after %d bytes: %w", n, err)
 	}
 	if n > bound {
 		return nil, fmt.Errorf("the deflated data set expands beyond %d bytes", bound)
 	}
-	return out.Bytes(), nil
+	out := make([]byte, n)
+	if _, err := io.ReadFull(flate.NewReader(open()), out); err != nil {
+		return nil, fmt.Errorf("the deflated data set cannot be read again: %w", err)
+	}
+	return out, nil
 }
 
 // plausible reports whether a file without preamble starts like a data set: an early group and a length that fits.
