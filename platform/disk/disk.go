@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -65,6 +66,32 @@ func Open(dir string) (FS, error) {
 		return nil, fmt.Errorf("%s is %w: %w", dir, ErrHeld, err)
 	}
 	return &folder{root: root, lock: lock}, nil
+}
+
+// OpenShared opens a real folder, made when absent, without holding it: other processes have it too. Hold it for changes.
+func OpenShared(dir string) (FS, error) {
+	if err := makeDirs(dir); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &folder{root: root, lock: io.NopCloser(nil)}, nil
+}
+
+// Hold holds a folder until the result is closed. It waits for other processes for so long, then its error is ErrHeld. Within one process the caller sees to it that
+// it is held once.
+func Hold(dir string, wait time.Duration) (io.Closer, error) {
+	for end := time.Now().Add(wait); ; time.Sleep(2 * time.Millisecond) {
+		lock, err := vfs.Default.Lock(filepath.Join(dir, lockName))
+		if err == nil {
+			return lock, nil
+		}
+		if time.Now().After(end) {
+			return nil, fmt.Errorf("%s is %w: %w", dir, ErrHeld, err)
+		}
+	}
 }
 
 // makeDirs makes a folder and its parents and syncs the parent of each one that it made.

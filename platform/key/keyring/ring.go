@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/galen-health/galen/platform/disk"
@@ -27,7 +26,7 @@ type Ring struct {
 	d    disk.FS
 	root []byte
 
-	mu       sync.RWMutex
+	mu       gate
 	sequence uint64
 	keys     map[string]*Key
 	aliases  map[string]alias
@@ -163,6 +162,9 @@ func (r *Ring) save() error {
 	if r.broken != nil {
 		return r.broken
 	}
+	if err := r.mu.fit(); err != nil {
+		return err
+	}
 	c := content{Aliases: r.aliases, Account: r.account}
 	for _, k := range r.keys {
 		kk := keptKey{Key: *k, Kept: []keptVersion{}}
@@ -216,6 +218,9 @@ func (r *Ring) newKey(purpose string) *Key {
 
 // find resolves a key id, key ARN, alias name or alias ARN; "" is the account's own key. The caller holds mu.
 func (r *Ring) find(name string) (*Key, error) {
+	if err := r.mu.fit(); err != nil {
+		return nil, err
+	}
 	id := name
 	prefix := "arn:aws:kms:" + r.cfg.Region + ":" + r.cfg.Account + ":"
 	switch {
@@ -272,6 +277,9 @@ func (r *Ring) Decrypt(_ context.Context, ciphertext []byte, context map[string]
 	}
 	r.mu.RLock()
 	defer r.mu.RUnlock()
+	if err := r.mu.fit(); err != nil {
+		return nil, "", err
+	}
 	k, ok := r.keys[id]
 	if !ok { // of another ring, or damaged: the same to the caller
 		return nil, "", invalidCiphertext()
