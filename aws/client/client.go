@@ -34,12 +34,19 @@ func (h *HTTP) Invoke(ctx context.Context, op *aws.Operation, in, out any) error
 	if most == 0 {
 		most = attempts
 	}
+	// Encoded once: a body in it is read away by the first try, so a second encoding would send what is left of it.
+	first, err := wire.EncodeRequest(h.Base, op, p, in)
+	if err != nil {
+		return err
+	}
 	for n := 1; ; n++ {
-		r, err := wire.EncodeRequest(h.Base, op, p, in)
-		if err != nil {
-			return err
+		r := first.Clone(ctx)
+		if first.GetBody != nil {
+			if r.Body, err = first.GetBody(); err != nil {
+				return err
+			}
 		}
-		resp, err := h.Do(r.WithContext(ctx), op.Service.Signing)
+		resp, err := h.Do(r, op.Service.Signing)
 		if err != nil {
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/galen-health/galen/aws"
 	"github.com/galen-health/galen/aws/healthlake"
 	"github.com/galen-health/galen/aws/s3"
 	"github.com/galen-health/galen/aws/sigv4"
@@ -117,5 +118,18 @@ func TestFailureWithStatus200(t *testing.T) {
 	_, err := s3.NewClient(h).CompleteMultipartUpload(context.Background(), &s3.CompleteMultipartUploadInput{Bucket: "b", Key: "k", UploadId: "u"})
 	if e := errs.As(err); err == nil || e.Code != errs.Internal || e.Name != "InternalError" {
 		t.Errorf("%v", err)
+	}
+}
+
+// A body that is tried again is sent whole again, not what the first time left of it.
+func TestBodyIsSentWholeAgain(t *testing.T) {
+	h, n := server(t, busy, busy, func(w http.ResponseWriter, body string) {
+		if body != "whole body" {
+			t.Errorf("the third time the body was %q", body)
+		}
+		w.Header().Set("ETag", `"x"`)
+	})
+	if _, err := s3.NewClient(h).PutObject(context.Background(), &s3.PutObjectInput{Bucket: "b", Key: "k", Body: strings.NewReader("whole body"), ContentLength: aws.Ptr(int64(10))}); err != nil || *n != 3 {
+		t.Errorf("%v after %d", err, *n)
 	}
 }
