@@ -3,6 +3,7 @@ package s3
 import (
 	"context"
 	"strconv"
+	"strings"
 
 	"github.com/galen-health/galen/aws"
 	api "github.com/galen-health/galen/aws/s3"
@@ -27,7 +28,13 @@ func (s *Service) question(ctx context.Context, action, bucket, key string, keys
 		} else if err != nil {
 			return err
 		}
-		r.ResourcePolicies = b.policyOf()
+		if b.Policy != "" {
+			account, err := accountBlockOf(v)
+			if err != nil {
+				return err
+			}
+			r.ResourcePolicies = b.policyOf(account)
+		}
 		if key == "" {
 			return nil
 		}
@@ -54,13 +61,17 @@ func with(m map[string]string, k, v string) map[string]string {
 	return m
 }
 
-// deleteRequest is the question for one object of DeleteObjects.
-func (s *Service) deleteRequest(b *bucket, key, version string) authz.Request {
-	r := authz.Request{Action: "s3:DeleteObject", Resource: b.arn() + "/" + key, ResourcePolicies: b.policyOf()}
+// mayDelete decides on one object of DeleteObjects as Authorize does on DeleteObject.
+func (s *Service) mayDelete(ctx context.Context, bucket, key, version string) error {
+	action := "DeleteObject"
 	if version != "" {
-		r.Action, r.Context = "s3:DeleteObjectVersion", map[string]string{"s3:VersionId": version}
+		action = "DeleteObjectVersion"
 	}
-	return r
+	r, err := s.question(ctx, action, bucket, key, with(nil, "s3:VersionId", version))
+	if err != nil {
+		return err
+	}
+	return s.authz.Check(ctx, r)
 }
 
 // mayList reports whether the caller may list a bucket: others do not learn which keys exist.
@@ -92,6 +103,9 @@ func (s *Service) Authorize(ctx context.Context, op string, in any) ([]authz.Req
 	}
 	if action, ok := bucketActions[op]; ok {
 		r, err := s.question(ctx, action, text(in, "Bucket"), "", listKeys(in))
+		if strings.HasSuffix(op, "BucketPolicy") && call.From(ctx).Principal.Kind == call.Root {
+			r.ResourcePolicies = nil // the owner's root user may always mend a policy that locks everybody out
+		}
 		return []authz.Request{r}, err
 	}
 	bucket, key, version := text(in, "Bucket"), text(in, "Key"), text(in, "VersionId")

@@ -37,7 +37,7 @@ var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
 
 // checkBucketName holds S3's naming rules for general purpose buckets.
 func checkBucketName(name string) error {
-	ok := bucketName.MatchString(name) && !strings.Contains(name, "..") && !strings.HasPrefix(name, "xn--") && !strings.HasPrefix(name, "sthree-") &&
+	ok := bucketName.MatchString(name) && !strings.Contains(name, "..") && !strings.HasPrefix(name, "xn--") && !strings.HasPrefix(name, "sthree-") && name != controlBucket &&
 		!strings.HasSuffix(name, "-s3alias") && !strings.HasSuffix(name, "--ol-s3")
 	if ok {
 		if a, err := netip.ParseAddr(name); err == nil && a.Is4() {

@@ -131,33 +131,13 @@ func TestVerifierBounds(t *testing.T) {
 	}
 }
 
-func TestIsPublic(t *testing.T) {
-	for policy, want := range map[string]bool{
-		`{"Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"*"}]}`:                                                true,
-		`{"Statement":{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"s3:GetObject","Resource":"*"}}`:                                          true,
-		`{"Statement":[{"Effect":"Allow","Principal":{"AWS":["arn:aws:iam::1:root","*"]},"Action":"*","Resource":"*"}]}`:                           true,
-		`{"Statement":[{"Effect":"Deny","Principal":"*","Action":"*","Resource":"*"}]}`:                                                            false,
-		`{"Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::1:root"},"Action":"*","Resource":"*"}]}`:                                 false,
-		`{"Statement":[{"Effect":"Allow","NotPrincipal":{"AWS":"arn:aws:iam::1:root"},"Action":"*","Resource":"*"}]}`:                              true,
-		`{"Statement":[{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*","Condition":{"StringEquals":{"aws:PrincipalAccount":"1"}}}]}`: false,
-		`{"Statement":[{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*","Condition":{"StringEquals":{"s3:prefix":"x"}}}]}`:            true,
-		`{"Statement":[{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*","Condition":{"IpAddress":{"aws:SourceIp":"0.0.0.0/0"}}}]}`:    true,
-		`{"Statement":[{"Effect":"Allow","Principal":{"Service":"healthlake.amazonaws.com"},"Action":"*","Resource":"*"}]}`:                        false,
-		`nonsense`: true,
-	} {
-		if got := isPublic(policy); got != want {
-			t.Errorf("%s: %v", policy, got)
-		}
-	}
-}
-
 func TestBucketNames(t *testing.T) {
 	for _, good := range []string{"abc", "a-b.c", "123", strings.Repeat("a", 63)} {
 		if err := checkBucketName(good); err != nil {
 			t.Errorf("%s: %v", good, err)
 		}
 	}
-	for _, bad := range []string{"", "ab", strings.Repeat("a", 64), "Abc", "a_b", "-ab", "ab-", ".ab", "ab.", "a..b", "192.168.1.1", "xn--a", "a/b", "../x", "a\x00b", "abc-s3alias"} {
+	for _, bad := range []string{"", "ab", strings.Repeat("a", 64), "Abc", "a_b", "-ab", "ab-", ".ab", "ab.", "a..b", "192.168.1.1", "xn--a", "a/b", "../x", "v20180820", "a\x00b", "abc-s3alias"} {
 		if err := checkBucketName(bad); err == nil {
 			t.Errorf("%q was taken", bad)
 		}

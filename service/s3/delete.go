@@ -207,7 +207,7 @@ func (s *Service) DeleteObjects(ctx context.Context, in *api.DeleteObjectsInput)
 		slots <- struct{}{}
 		go func(r *outcome) {
 			defer func() { <-slots; wg.Done() }()
-			if r.err = s.authz.Check(ctx, s.deleteRequest(b, r.d.key, r.d.version)); r.err == nil {
+			if r.err = s.mayDelete(ctx, b.Name, r.d.key, r.d.version); r.err == nil {
 				r.err = s.delete(ctx, in.Bucket, in.ExpectedBucketOwner, &r.d)
 			}
 		}(&results[i])

@@ -2,7 +2,6 @@ package s3
 
 import (
 	"context"
-	"encoding/json"
 
 	"github.com/galen-health/galen/aws"
 	api "github.com/galen-health/galen/aws/s3"
@@ -79,8 +78,12 @@ func (s *Service) PutBucketPolicy(ctx context.Context, in *api.PutBucketPolicyIn
 			return nil, invalid("MalformedPolicy", "The policy denies you to change it; set x-amz-confirm-remove-self-bucket-access to put it all the same.")
 		}
 	}
+	account, err := s.accountBlock(ctx)
+	if err != nil {
+		return nil, err
+	}
 	return &api.PutBucketPolicyOutput{}, s.changeBucket(ctx, in.Bucket, in.ExpectedBucketOwner, func(b *bucket) error {
-		if b.Block.PublicPolicy && isPublic(in.Policy) {
+		if b.Block.or(account).PublicPolicy && isPublic(in.Policy) {
 			return errs.Named(errs.Denied, "AccessDenied", "Access Denied: the policy allows everybody and public policies are prevented by the BlockPublicPolicy setting.")
 		}
 		b.Policy = in.Policy
@@ -94,81 +97,4 @@ func (s *Service) DeleteBucketPolicy(ctx context.Context, in *api.DeleteBucketPo
 		b.Policy = ""
 		return nil
 	})
-}
-
-// policyOf is what authorisation sees of a bucket's policy: nothing when it is public and the bucket is restricted.
-func (b *bucket) policyOf() []string {
-	if b.Policy == "" || b.Block.RestrictBuckets && isPublic(b.Policy) {
-		return nil
-	}
-	return []string{b.Policy}
-}
-
-// narrowing are the condition keys with which an allow for everybody is not public, by S3's definition of public.
-var narrowing = map[string]bool{
-	"aws:PrincipalAccount": true, "aws:PrincipalArn": true, "aws:PrincipalOrgID": true, "aws:PrincipalOrgPaths": true, "aws:SourceAccount": true,
-	"aws:SourceArn": true, "aws:SourceIp": true, "aws:SourceVpc": true, "aws:SourceVpce": true, "aws:userid": true, "aws:username": true,
-	"s3:x-amz-server-side-encryption-aws-kms-key-id": true, "s3:TlsVersion": true, "s3:DataAccessPointAccount": true, "s3:DataAccessPointArn": true,
-}
-
-// isPublic reports whether a policy allows everybody anything, without a condition that names callers or places.
-func isPublic(policy string) bool {
-	var doc struct{ Statement statements }
-	if json.Unmarshal([]byte(policy), &doc) != nil {
-		return true // what cannot be understood is not trusted
-	}
-	for _, st := range doc.Statement {
-		if st.Effect != "Allow" || !everybody(st.Principal) && st.NotPrincipal == nil {
-			continue
-		}
-		narrowed := false
-		for _, keys := range st.Condition {
-			for k, v := range keys {
-				narrowed = narrowed || narrowing[k] && string(v) != `"*"` && string(v) != `"0.0.0.0/0"`
-			}
-		}
-		if !narrowed {
-			return true
-		}
-	}
-	return false
-}
-
-// statements is one statement or many.
-type statements []struct {
-	Effect       string
-	Principal    json.RawMessage
-	NotPrincipal json.RawMessage
-	Condition    map[string]map[string]json.RawMessage
-}
-
-func (s *statements) UnmarshalJSON(b []byte) error {
-	type plain statements
-	if len(b) > 0 && b[0] == '{' {
-		b = append(append([]byte{'['}, b...), ']')
-	}
-	return json.Unmarshal(b, (*plain)(s))
-}
-
-func everybody(principal json.RawMessage) bool {
-	var one string
-	if json.Unmarshal(principal, &one) == nil {
-		return one == "*"
-	}
-	var kinds map[string]json.RawMessage
-	if json.Unmarshal(principal, &kinds) != nil {
-		return true
-	}
-	var many []string
-	if json.Unmarshal(kinds["AWS"], &many) != nil {
-		if json.Unmarshal(kinds["AWS"], &one) == nil {
-			many = append(many, one)
-		}
-	}
-	for _, p := range many {
-		if p == "*" {
-			return true
-		}
-	}
-	return false
 }

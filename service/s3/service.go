@@ -45,7 +45,7 @@ var (
 
 // Kinds are the kinds of records that are kept here; who moves records asks for them.
 func Kinds() []record.KindDef {
-	return []record.KindDef{buckets.Def(), objects.Def(), versions.Def(), uploads.Def(), parts.Def(), manifests.Def(), garbages.Def()}
+	return []record.KindDef{buckets.Def(), objects.Def(), versions.Def(), uploads.Def(), parts.Def(), manifests.Def(), garbages.Def(), accountBlocks.Def()}
 }
 
 // New opens the service.
