@@ -98,6 +98,7 @@ var progresses = record.Kind[progress]{Name: "audit.progress", Volatile: true}
 
 type index struct {
 	store  record.Store
+	space  record.Space
 	reader tessera.LogReader
 
 	mu sync.Mutex
@@ -109,18 +110,22 @@ func Kinds() []record.KindDef {
 	return []record.KindDef{bundles.Def(), progresses.Def()}
 }
 
-func openIndex(ctx context.Context, store record.Store, reader tessera.LogReader) (*index, error) {
+func openIndex(ctx context.Context, store record.Store, server string, reader tessera.LogReader) (*index, error) {
 	if err := store.Declare(Kinds()...); err != nil {
 		return nil, err
 	}
 	if err := store.DropSpace(ctx, formerSpace); err != nil {
 		return nil, err
 	}
-	if err := store.CreateSpace(ctx, Space, key.Ref{}); err != nil {
+	space := Space
+	if server != "" {
+		space += "/" + record.Space(server)
+	}
+	if err := store.CreateSpace(ctx, space, key.Ref{}); err != nil {
 		return nil, err
 	}
-	x := &index{store: store, reader: reader}
-	v, err := store.View(ctx, Space)
+	x := &index{store: store, space: space, reader: reader}
+	v, err := store.View(ctx, space)
 	if err != nil {
 		return nil, err
 	}
@@ -186,7 +191,7 @@ func (x *index) step(ctx context.Context) (more bool, err error) {
 		b = newBundle(list)
 		next.Next++
 	}
-	_, err = x.store.Update(ctx, Space, nil, func(tx record.Tx) error {
+	_, err = x.store.Update(ctx, x.space, nil, func(tx record.Tx) error {
 		if b != nil {
 			if err := bundles.Put(tx, fmt.Sprintf("%020d", now.Next), b); err != nil {
 				return err

@@ -31,6 +31,7 @@ type Config struct {
 	Origin string       // name of the log in its checkpoints: "galen/000000000000/audit"
 	Ring   key.Ring     // seals the signing key
 	Store  record.Store // holds the look-up index; nil = no Lookup
+	Server string       // tells servers apart that share a Store, each with a log of its own; "" = the Store is this log's alone
 	Log    *slog.Logger // nil = slog.Default()
 }
 
@@ -135,7 +136,7 @@ func Open(ctx context.Context, cfg Config) (_ *Merkle, err error) {
 		return nil, errors.Join(err, m.journal.Close(0))
 	}
 	if cfg.Store != nil {
-		if m.index, err = openIndex(ctx, cfg.Store, reader); err != nil {
+		if m.index, err = openIndex(ctx, cfg.Store, cfg.Server, reader); err != nil {
 			return nil, errors.Join(err, m.journal.Close(0))
 		}
 		m.workers.Go(func() { m.index.follow(run, cfg.Log) })

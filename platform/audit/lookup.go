@@ -96,7 +96,7 @@ func (c *candidates) before(ctx context.Context, from uint64) (n uint64, more bo
 }
 
 func (c *candidates) more(ctx context.Context) error {
-	v, err := c.x.store.View(ctx, Space)
+	v, err := c.x.store.View(ctx, c.x.space)
 	if err != nil {
 		return err
 	}
