@@ -40,10 +40,11 @@ type ExportPoint struct {
 
 // ExportSpace is a space; its data key is not carried, the key that it is under is.
 type ExportSpace struct {
-	Name Space
-	Life uint32 // tells a space from an earlier one of the same name
-	Ref  key.Ref
-	Lost bool // its key is deleted
+	Name   Space
+	Life   uint32  // tells a space from an earlier one of the same name
+	Ref    key.Ref // as the space was asked for
+	KeyARN string  // the key itself
+	Lost   bool    // its key is deleted
 }
 
 // ExportRecord is one record of the space told of last.
