@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import wave
 
-from galen import ACCOUNT, client, equal, fails, main, role, true, wait
+from galen import ACCOUNT, client, equal, fails, main, pages, refuses, role, true, wait, waits
 
 cm, tr, ch, s3 = client("comprehendmedical"), client("transcribe"), client("connecthealth"), client("s3")
 
@@ -26,6 +26,8 @@ def test_entities():
     old = cm.detect_entities(Text=text)["Entities"]
     equal([e["Text"] for e in old], [e["Text"] for e in found], "the deprecated form")
     fails("TextSizeLimitExceededException", cm.detect_entities_v2, Text="x" * 20001, status=400)
+    fails("TextSizeLimitExceededException", cm.detect_entities, Text="x" * 20001, status=400)
+    fails("TextSizeLimitExceededException", cm.detect_phi, Text="x" * 20001, status=400)
     fails("InvalidRequestException", cm._make_api_call, "DetectEntitiesV2", {"Text": ""}, status=400)
 
 
@@ -54,7 +56,7 @@ def test_scribe_from_transcript():
     tr.start_medical_scribe_job(MedicalScribeJobName="suite-1", Media={"MediaFileUri": "s3://scribe-in/t.json"}, OutputBucketName="scribe-out", DataAccessRoleArn=arn,
                                 Settings={"ShowSpeakerLabels": True, "MaxSpeakerLabels": 2})
     get = lambda: tr.get_medical_scribe_job(MedicalScribeJobName="suite-1")["MedicalScribeJob"]
-    wait(lambda: get()["MedicalScribeJobStatus"], ["COMPLETED"], ["FAILED"])
+    waits(tr, "medical_scribe_job_completed", MedicalScribeJobName="suite-1")
     out = get()["MedicalScribeOutput"]
     load = lambda uri: json.loads(s3.get_object(Bucket="scribe-out", Key=uri.split("scribe-out/")[-1])["Body"].read())
     segments = {s["SegmentId"] for s in load(out["TranscriptFileUri"])["Conversation"]["TranscriptSegments"]}
@@ -66,7 +68,22 @@ def test_scribe_from_transcript():
     true("chest pain" in json.dumps(note).lower(), "the complaint is in the note")
     fails("ConflictException", tr.start_medical_scribe_job, MedicalScribeJobName="suite-1", Media={"MediaFileUri": "s3://scribe-in/t.json"}, OutputBucketName="scribe-out", DataAccessRoleArn=arn,
           Settings={"ShowSpeakerLabels": True, "MaxSpeakerLabels": 2})
-    true("suite-1" in [j["MedicalScribeJobName"] for j in tr.list_medical_scribe_jobs()["MedicalScribeJobSummaries"]], "listed")
+    for n in (2, 3):
+        tr.start_medical_scribe_job(MedicalScribeJobName=f"suite-{n}", Media={"MediaFileUri": "s3://scribe-in/t.json"}, OutputBucketName="scribe-out", DataAccessRoleArn=arn, Settings={"ShowSpeakerLabels": True, "MaxSpeakerLabels": 2})
+        waits(tr, "medical_scribe_job_completed", MedicalScribeJobName=f"suite-{n}")
+    seen, token = [], None
+    while True:  # botocore has no paginator for it
+        page = tr.list_medical_scribe_jobs(Status="COMPLETED", JobNameContains="suite-", MaxResults=2, **({"NextToken": token} if token else {}))
+        true(len(page["MedicalScribeJobSummaries"]) <= 2, "a page of two")
+        seen += [j["MedicalScribeJobName"] for j in page["MedicalScribeJobSummaries"]]
+        token = page.get("NextToken")
+        if not token:
+            break
+    equal(sorted(seen), ["suite-1", "suite-2", "suite-3"], "listed")
+    job = f"arn:aws:transcribe:us-east-1:{ACCOUNT}:medical-scribe-job/suite-1"
+    tr.tag_resource(ResourceArn=job, Tags=[{"Key": "c", "Value": "d"}, {"Key": "e", "Value": "f"}])
+    tr.untag_resource(ResourceArn=job, TagKeys=["c"])
+    equal(tr.list_tags_for_resource(ResourceArn=job)["Tags"], [{"Key": "e", "Value": "f"}], "tags of a job")
     tr.delete_medical_scribe_job(MedicalScribeJobName="suite-1")
     fails("NotFoundException", tr.get_medical_scribe_job, MedicalScribeJobName="suite-1")
 
@@ -114,28 +131,59 @@ def test_scribe_from_recording():
     true("chest pain for two days" in out["Body"].read().decode().lower(), "what was said is in the note")
     roles = [x["ParticipantDetails"]["ParticipantRole"] for x in json.loads(s3.get_object(Bucket="scribe-sound", Key="visit/transcript.json")["Body"].read())["Conversation"]["TranscriptSegments"]]
     equal([roles[0], roles[-1]], ["CLINICIAN_0", "PATIENT_0"], "roles by channel")
-    arn = f"arn:aws:transcribe:us-east-1:{ACCOUNT}:medical-scribe-job/visit"
-    tr.tag_resource(ResourceArn=arn, Tags=[{"Key": "c", "Value": "d"}])
-    tr.untag_resource(ResourceArn=arn, TagKeys=["a"])
-    equal(tr.list_tags_for_resource(ResourceArn=arn)["Tags"], [{"Key": "c", "Value": "d"}], "tags of a job")
+    equal(tr.list_tags_for_resource(ResourceArn=f"arn:aws:transcribe:us-east-1:{ACCOUNT}:medical-scribe-job/visit")["Tags"], [{"Key": "a", "Value": "b"}], "tags given at the start")
+
+
+def test_scribe_refusals():
+    job = f"arn:aws:transcribe:us-east-1:{ACCOUNT}:medical-scribe-job/none"
+    start = dict(MedicalScribeJobName="bad", Media={"MediaFileUri": "s3://scribe-in/t.json"}, OutputBucketName="scribe-out", DataAccessRoleArn=f"arn:aws:iam::{ACCOUNT}:role/scribe")
+    refuses(tr,
+            ("delete_medical_scribe_job", dict(MedicalScribeJobName="a name with spaces"), "BadRequestException", 400),
+            ("get_medical_scribe_job", dict(MedicalScribeJobName="none"), "NotFoundException", 404),
+            ("list_medical_scribe_jobs", dict(NextToken="no token of ours"), "BadRequestException", 400),
+            ("list_tags_for_resource", dict(ResourceArn=job), "NotFoundException", 404),
+            ("start_medical_scribe_job", dict(start, Settings={}), "BadRequestException", 400),
+            ("start_medical_scribe_job", dict(start, Settings={"ShowSpeakerLabels": True}), "BadRequestException", 400),
+            ("tag_resource", dict(ResourceArn=job, Tags=[{"Key": "a", "Value": "b"}]), "NotFoundException", 404),
+            ("untag_resource", dict(ResourceArn=job, TagKeys=["a"]), "NotFoundException", 404))
 
 
 def test_domains():
     d = ch.create_domain(name="suite", tags={"a": "b"})
     equal(ch.get_domain(domainId=d["domainId"])["status"], "ACTIVE", "domain")
-    true(d["domainId"] in [x["domainId"] for x in ch.list_domains()["domains"]], "listed")
+    others = [ch.create_domain(name=f"other-{n}")["domainId"] for n in range(2)]
+    equal({x["domainId"] for x in pages(ch, "list_domains", "domains", 2)}, {d["domainId"], *others}, "listed")
     s = ch.create_subscription(domainId=d["domainId"])
     sid = s["subscriptionId"]
     equal(ch.get_subscription(domainId=d["domainId"], subscriptionId=sid)["subscription"]["status"], "ACTIVE", "subscription")
     equal(ch.deactivate_subscription(domainId=d["domainId"], subscriptionId=sid)["subscription"]["status"], "INACTIVE", "deactivated")
     equal(ch.activate_subscription(domainId=d["domainId"], subscriptionId=sid)["subscription"]["status"], "ACTIVE", "activated")
-    true(sid in [x["subscriptionId"] for x in ch.list_subscriptions(domainId=d["domainId"])["subscriptions"]], "subscriptions listed")
+    more = [ch.create_subscription(domainId=d["domainId"])["subscriptionId"] for _ in range(2)]
+    equal({x["subscriptionId"] for x in pages(ch, "list_subscriptions", "subscriptions", 2, domainId=d["domainId"])}, {sid, *more}, "subscriptions listed")
     equal(ch.list_tags_for_resource(resourceArn=d["arn"])["tags"], {"a": "b"}, "tags")
     ch.tag_resource(resourceArn=d["arn"], tags={"c": "d"})
     ch.untag_resource(resourceArn=d["arn"], tagKeys=["a"])
     equal(ch.list_tags_for_resource(resourceArn=d["arn"])["tags"], {"c": "d"}, "tags changed")
-    fails("ResourceNotFoundException", ch.get_domain, domainId="hai-" + "0" * 20, status=404)
-    ch.delete_domain(domainId=d["domainId"])
+    none = dict(domainId="hai-" + "0" * 20)
+    sub, here = dict(subscriptionId="sub-" + "0" * 21), dict(domainId=d["domainId"])
+    nowhere = d["arn"].replace(d["domainId"], none["domainId"])
+    gone, invalid = "ResourceNotFoundException", "ValidationException"
+    refuses(ch,
+            ("activate_subscription", {**here, **sub}, gone, 404),
+            ("create_domain", dict(name="x" * 65), invalid, 400),
+            ("create_subscription", none, gone, 404),
+            ("deactivate_subscription", {**here, **sub}, gone, 404),
+            ("delete_domain", none, gone, 404),
+            ("get_domain", none, gone, 404),
+            ("get_subscription", {**here, **sub}, gone, 404),
+            ("list_domains", dict(nextToken="no token of ours"), invalid, 400),
+            ("list_subscriptions", dict(domainId="not an id"), invalid, 400),
+            ("list_tags_for_resource", dict(resourceArn=nowhere), gone, 404),
+            ("tag_resource", dict(resourceArn=d["arn"], tags={"aws:x": "y"}), invalid, 400),
+            ("untag_resource", dict(resourceArn=nowhere, tagKeys=["a"]), gone, 404))
+    for one in [d["domainId"], *others]:
+        ch.delete_domain(domainId=one)
+    wait(lambda: str(ch.list_domains(status="ACTIVE")["domains"]), ["[]"], what="domains")
 
 
 main()

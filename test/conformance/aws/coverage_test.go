@@ -2,9 +2,10 @@ package aws_test
 
 import (
 	"bufio"
+	"fmt"
 	"os"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strings"
 	"testing"
 
@@ -43,39 +44,44 @@ func (c *coverage) add(r result) {
 	}
 }
 
-// check holds what was done against what docs/compatibility.md says is implemented.
-func (c *coverage) check(t *testing.T, ops []string) {
-	t.Helper()
-	isImplemented := map[string]bool{}
+// gaps holds what was done against the operations that are implemented, and tells what is missing.
+func (c *coverage) gaps(ops []string) (out []string) {
+	gap := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	for _, op := range ops {
-		isImplemented[op] = true
 		if why, ok := unreachable[op]; ok {
 			if c.answered[op] {
-				t.Errorf("%s is listed as unreachable (%s), but a suite called it", op, why)
+				gap("%s is listed as unreachable (%s), but a suite called it", op, why)
 			}
 			continue
 		}
 		if !c.answered[op] {
-			t.Logf("%s is implemented, and no suite calls it successfully", op)
+			gap("%s is implemented, and no suite calls it successfully", op)
 		}
-		c.refusal(t, op)
+		out = append(out, c.refusalGaps(op)...)
 	}
 	for op, did := range c.paged {
-		if isImplemented[op] && !did {
-			t.Logf("%s has a paginator that no suite takes past a first page", op)
+		if why, ok := onePage[op]; ok && did {
+			gap("%s is listed as never having a second page (%s), but a suite saw one", op, why)
+		} else if slices.Contains(ops, op) && !did && !ok {
+			gap("%s has a paginator that no suite takes past a first page", op)
 		}
 	}
 	for w, did := range c.waited {
-		if op, _, _ := strings.Cut(w, " "); isImplemented[op] && !did {
-			t.Logf("no suite uses the waiter %s", w)
+		if op, _, _ := strings.Cut(w, " "); slices.Contains(ops, op) && !did {
+			gap("no suite uses the waiter %s", w)
 		}
 	}
-	t.Logf("%d operations implemented, %d of them and others answered", len(ops), len(c.answered))
+	for op := range unreachable {
+		if !slices.Contains(ops, op) {
+			gap("%s is listed as unreachable and is not implemented", op)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
-// refusal holds that a wrong input was refused, with a code that the operation's model declares or the service's documentation knows.
-func (c *coverage) refusal(t *testing.T, op string) {
-	t.Helper()
+// refusalGaps holds that a wrong input was refused, each time with a code that the operation's model declares or the service's documentation knows.
+func (c *coverage) refusalGaps(op string) (out []string) {
 	service, _, _ := strings.Cut(op, ".")
 	good := 0
 	for code, declared := range c.refused[op] {
@@ -84,16 +90,17 @@ func (c *coverage) refusal(t *testing.T, op string) {
 		case declared || undeclared[service][code]:
 			good++
 		default:
-			t.Logf("%s failed with %s, which neither its model nor the reviewed list knows", op, code)
+			out = append(out, fmt.Sprintf("%s failed with %s, which neither its model nor the reviewed list knows", op, code))
 		}
 	}
-	if why, ok := neverWrong[op]; ok {
-		if good > 0 {
-			t.Errorf("%s is listed as never refused (%s), but a suite saw it refused", op, why)
-		}
-	} else if good == 0 {
-		t.Logf("no suite sees %s refuse a wrong input", op)
+	why, ok := neverWrong[op]
+	switch {
+	case ok && good > 0:
+		out = append(out, fmt.Sprintf("%s is listed as never refused (%s), but a suite saw it refused", op, why))
+	case !ok && good == 0:
+		out = append(out, fmt.Sprintf("no suite sees %s refuse a wrong input", op))
 	}
+	return out
 }
 
 // implemented reads the operations marked ✔, as "<contract>.<operation>".
@@ -119,6 +126,35 @@ func implemented(t *testing.T) []string {
 	if err := lines.Err(); err != nil || len(out) == 0 {
 		t.Fatalf("%d operations in docs/compatibility.md, %v", len(out), err)
 	}
-	sort.Strings(out)
 	return out
+}
+
+// The check itself finds what is missing, and passes what is whole.
+func TestCoverageFindsGaps(t *testing.T) {
+	ops := []string{"S3.GetObject", "S3.ListBuckets", "STS.GetCallerIdentity"}
+	whole := func() *coverage {
+		c := newCoverage()
+		c.add(result{Answered: ops, Refused: map[string]map[string]bool{"S3.GetObject": {"NoSuchKey": true, "AccessDenied": false}, "S3.ListBuckets": {"InvalidArgument": false}},
+			Paged: map[string]bool{"S3.ListBuckets": true, "S3.Later": false}, Waited: map[string]bool{"S3.GetObject object_exists": true}})
+		c.add(result{Paged: map[string]bool{"S3.ListBuckets": false}, Waited: map[string]bool{"S3.GetObject object_exists": false}})
+		return c
+	}
+	if g := whole().gaps(ops); len(g) > 0 {
+		t.Errorf("gaps in what is whole: %v", g)
+	}
+	for want, spoil := range map[string]func(*coverage){
+		"S3.GetObject is implemented, and no suite calls it successfully":                                         func(c *coverage) { delete(c.answered, "S3.GetObject") },
+		"no suite sees S3.GetObject refuse a wrong input":                                                         func(c *coverage) { c.refused["S3.GetObject"] = map[string]bool{"AccessDenied": true} },
+		"S3.GetObject failed with Oops, which neither its model nor the reviewed list knows":                      func(c *coverage) { c.refused["S3.GetObject"]["Oops"] = false },
+		"S3.ListBuckets has a paginator that no suite takes past a first page":                                    func(c *coverage) { c.paged["S3.ListBuckets"] = false },
+		"no suite uses the waiter S3.GetObject object_exists":                                                     func(c *coverage) { c.waited["S3.GetObject object_exists"] = false },
+		"STS.GetCallerIdentity is listed as never refused (its input has no members), but a suite saw it refused": func(c *coverage) { c.refused["STS.GetCallerIdentity"] = map[string]bool{"ValidationError": false} },
+		"KMS.ListKeyPolicies is listed as never having a second page (a key has one policy), but a suite saw one": func(c *coverage) { c.paged["KMS.ListKeyPolicies"] = true },
+	} {
+		c := whole()
+		spoil(c)
+		if g := c.gaps(ops); len(g) != 1 || g[0] != want {
+			t.Errorf("gaps are %q, want %q", g, want)
+		}
+	}
 }
