@@ -95,8 +95,35 @@ func TestImportsOfBadRecords(t *testing.T) {
 	if a := (call{service: "healthlake", method: "GET", path: "/datastore/" + store + "/r4/Patient/good"}).send(t, g); a.status != 200 {
 		t.Errorf("the good one beside them: %d %s", a.status, a.body)
 	}
-	if a := (call{service: "healthlake", method: "GET", path: "/datastore/" + store + "/r4/Patient?_summary=count"}).send(t, g); !strings.Contains(a.body, `"total":1`) {
+	count := call{service: "healthlake", method: "GET", path: "/datastore/" + store + "/r4/Patient?_summary=count"}
+	if a := count.send(t, g); !strings.Contains(a.body, `"total":1`) {
 		t.Errorf("patients: %s", a.body)
+	}
+
+	// Sources that go while the job reads them: what it says it imported is what is there.
+	for n := range 40 {
+		var lines strings.Builder
+		for i := range 50 {
+			fmt.Fprintf(&lines, "{\"resourceType\":\"Patient\",\"id\":\"r%d-%d\"}\n", n, i)
+		}
+		j.put(fmt.Sprintf("racing/%02d.ndjson", n), lines.String())
+	}
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		for n := 39; n >= 0; n -= 2 {
+			j.s3("DELETE", fmt.Sprintf("/imports/racing/%02d.ndjson", n), "")
+		}
+	}()
+	p = j.recordJob(store, "racing/")
+	<-gone
+	report, _ = p["JobProgressReport"].(map[string]any)
+	imported := 0
+	if _, err := fmt.Sscan(fmt.Sprint(report["TotalNumberOfResourcesImported"]), &imported); err != nil || imported < 20*50 || imported%50 != 0 {
+		t.Errorf("the job that lost its sources is %v: %v %v", p["JobStatus"], p["Message"], report)
+	}
+	if a := count.send(t, g); !strings.Contains(a.body, fmt.Sprintf(`"total":%d`, imported+1)) {
+		t.Errorf("the job says %d resources, the store %s", imported, a.body)
 	}
 	sound(t, g)
 }
