@@ -44,7 +44,7 @@ func (s *subscription) hold(ctx context.Context) (held context.Context, release 
 			if errs.Is(err, errs.NotFound) {
 				l, err = &lease{}, nil
 			}
-			if err != nil || l.Owner != "" && l.Owner != b.owner && time.Now().Before(l.Until) {
+			if err != nil || l.Owner != "" && l.Owner != b.owner && b.binds(l.Until, time.Now()) {
 				return err
 			}
 			l.Owner, l.Until = b.owner, time.Now().Add(b.cfg.Lease)
@@ -69,6 +69,11 @@ func (s *subscription) hold(ctx context.Context) (held context.Context, release 
 			return leases.Put(tx, s.name, l)
 		})
 	}, nil
+}
+
+// binds reports whether a lease until then keeps others out now. One that is longer than any was written by a clock that was ahead.
+func (b *Bus) binds(until, now time.Time) bool {
+	return now.Before(until) && until.Sub(now) <= 2*b.cfg.Lease
 }
 
 // own runs fn in a batch that is committed only while the lease is ours.

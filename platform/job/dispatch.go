@@ -158,19 +158,23 @@ func (e *Engine) consider(ctx context.Context, space record.Space, id string, s 
 	case full:
 		return false, nil
 	}
-	if due := e.due(s); due.After(now) {
+	if due := e.due(s, now); due.After(now) {
 		e.wakeAt(space, due)
 		return true, nil
 	}
 	return true, e.claim(ctx, space, id, kind)
 }
 
-// due is when a job may be claimed by this process.
-func (e *Engine) due(s *stored) time.Time {
+// due is when a job may be claimed by this process. A time that is further away than any lease or pause was written by a clock that was ahead: it binds nobody.
+func (e *Engine) due(s *stored, now time.Time) time.Time {
+	at, most := s.NotBefore, 2*longestPause
 	if s.State == Running && (!e.cfg.Exclusive || s.Owner == e.owner) {
-		return s.Until
+		at, most = s.Until, 2*e.cfg.Lease
 	}
-	return s.NotBefore
+	if at.Sub(now) > most {
+		return now
+	}
+	return at
 }
 
 func (e *Engine) claim(ctx context.Context, space record.Space, id string, kind Kind) error {
@@ -181,7 +185,7 @@ func (e *Engine) claim(ctx context.Context, space record.Space, id string, kind 
 		if err != nil {
 			return err
 		}
-		if !s.open() || e.due(s).After(now) {
+		if !s.open() || e.due(s, now).After(now) {
 			return errNotOurs
 		}
 		if s.State == Running && s.Failure == nil && s.LastError == "" {

@@ -25,7 +25,7 @@ type Config struct {
 	Lease time.Duration
 	// Exclusive says that no other process uses the store, so leases found at the start belong to the dead and are taken at once.
 	Exclusive bool
-	// Backoff is the pause after the n-th failed attempt; nil = 1 s doubled each time, at most 5 min, ± a fifth.
+	// Backoff is the pause after the n-th failed attempt, up to 12 min; nil = 1 s doubled each time, at most 5 min, ± a fifth.
 	Backoff func(n int) time.Duration
 	// Keep is how long ended jobs can be asked for; 0 = 7 days.
 	Keep time.Duration
@@ -100,6 +100,9 @@ func New(store record.Store, cfg Config) (*Engine, error) {
 		wake: make(chan struct{}, 1),
 	}, nil
 }
+
+// longestPause is about what backoff gives at most.
+const longestPause = 6 * time.Minute
 
 func backoff(n int) time.Duration {
 	d := float64(time.Second) * math.Pow(2, float64(min(n, 10)-1))

@@ -3,6 +3,7 @@ package pebble_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -94,6 +95,61 @@ func TestClockGoesBack(t *testing.T) {
 			}
 			last = c
 		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// The clock jumps by years in both directions, within a life and between lives: commits keep their order in number and in time, and a past state is the one that
+// its time says.
+func TestClockJumps(t *testing.T) {
+	fs, keys := vfs.NewMem(), ring(t, t.TempDir()+"/keys")
+	rng := rand.New(rand.NewPCG(7, 7))
+	clock := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	var all []record.Commit
+	for range 6 {
+		s, err := pebble.Open("records", keys, pebble.Options{FS: fs, Now: func() time.Time { return clock }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := declare(s); err != nil {
+			t.Fatal(err)
+		}
+		for range 20 {
+			if rng.IntN(3) == 0 {
+				clock = clock.AddDate(rng.IntN(41)-20, 0, rng.IntN(300))
+			}
+			clock = clock.Add(time.Millisecond)
+			c, err := s.Update(context.Background(), workSpace, nil, func(tx record.Tx) error { return steps.Put(tx, "one", &step{N: len(all)}) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := len(all); n > 0 && (c.Seq <= all[n-1].Seq || !c.Time.After(all[n-1].Time)) {
+				t.Fatalf("%+v follows %+v", c, all[n-1])
+			}
+			all = append(all, c)
+		}
+		v, err := s.View(context.Background(), workSpace)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var history []*record.Version
+		for h, err := range v.History(steps.Name, "one", 0, time.Time{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			history = append(history, h)
+		}
+		if len(history) != len(all) {
+			t.Fatalf("%d versions, want %d", len(history), len(all))
+		}
+		for i, h := range history { // newest first
+			if want := all[len(all)-1-i]; h.Commit != want.Seq || !h.Time.Equal(want.Time) {
+				t.Errorf("version %d: commit %d at %v, want %+v", h.Version, h.Commit, h.Time, want)
+			}
+		}
+		v.Close()
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
