@@ -16,6 +16,7 @@ type Config struct {
 	Services []string `env:"GALEN_SERVICES" help:"Only these services (healthlake,medical-imaging,…); all when empty."`
 	Records  string   `env:"GALEN_RECORDS" help:"Record back end: empty for the embedded one in the data folder, or postgres://USER:PASSWORD@HOST:PORT/DATABASE. Prefer the environment for the password."`
 	Blobs    string   `env:"GALEN_BLOBS" help:"Blob back end: empty for files in the data folder, or s3://BUCKET/PREFIX?endpoint=URL&region=REGION with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."`
+	KeysDir  string   `name:"keys-dir" env:"GALEN_KEYS_DIR" type:"path" help:"Folder of the key ring, for servers that share a record database; keys/ in the data folder when empty."`
 	Account  string   `default:"000000000000" env:"GALEN_ACCOUNT_ID" help:"Account id of every ARN."`
 	Region   string   `default:"us-east-1" env:"GALEN_REGION" help:"Region of every ARN."`
 
@@ -79,6 +80,14 @@ func (c *Config) check(known []string) error {
 		}
 	}
 	return os.MkdirAll(c.DataDir, 0o700)
+}
+
+// keys is the folder of the key ring.
+func (c *Config) keys() string {
+	if c.KeysDir != "" {
+		return c.KeysDir
+	}
+	return filepath.Join(c.DataDir, "keys")
 }
 
 // base is the URL that clients are told. An address that is all of this machine's is no address to call: such clients are told this machine's own name for itself.

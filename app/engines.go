@@ -62,7 +62,7 @@ func openEngines(ctx context.Context, cfg *Config, log *slog.Logger, local *edge
 		return e, err
 	}
 	dir := func(name string) string { return filepath.Join(cfg.DataDir, name) }
-	if e.keys, err = keyring.Open(dir("keys"), root, keyring.Config{Account: cfg.Account, Region: cfg.Region}); err != nil {
+	if e.keys, err = openKeys(cfg, root); err != nil {
 		return e, err
 	}
 	e.closers = append(e.closers, e.keys.Close)
@@ -70,6 +70,10 @@ func openEngines(ctx context.Context, cfg *Config, log *slog.Logger, local *edge
 		return e, err
 	}
 	e.closers = append(e.closers, e.records.Close)
+	server, err := serverID(cfg)
+	if err != nil {
+		return e, err
+	}
 	if err = e.records.Declare(record.OnceKind.Def()); err != nil {
 		return e, err
 	}
@@ -78,7 +82,7 @@ func openEngines(ctx context.Context, cfg *Config, log *slog.Logger, local *edge
 	}
 	e.blobs = meterBlobs(e.blobs, e.registry)
 	e.closers = append(e.closers, e.blobs.Close)
-	if e.audit, err = audit.Open(ctx, audit.Config{Dir: dir("audit"), Origin: "galen/" + cfg.Account + "/audit", Ring: e.keys, Store: e.records, Log: log}); err != nil {
+	if e.audit, err = audit.Open(ctx, audit.Config{Dir: dir("audit"), Origin: "galen/" + cfg.Account + "/audit", Ring: e.keys, Store: e.records, Server: server, Log: log}); err != nil {
 		return e, err
 	}
 	e.closers = append(e.closers, func() error { return e.audit.Close(context.Background()) })
@@ -90,6 +94,15 @@ func openEngines(ctx context.Context, cfg *Config, log *slog.Logger, local *edge
 	}
 	e.events.Watch(job.Topic, func(m record.Message) { e.jobs.Wake(m.Space) })
 	return e, e.openIdentity(ctx, cfg)
+}
+
+// openKeys opens the key ring. Servers that share a record database share the ring's folder too.
+func openKeys(cfg *Config, root []byte) (*keyring.Ring, error) {
+	open := keyring.Open
+	if cfg.Records != "" {
+		open = keyring.OpenShared
+	}
+	return open(cfg.keys(), root, keyring.Config{Account: cfg.Account, Region: cfg.Region})
 }
 
 // rootKey is the root key that the environment gives; nil = the key folder's own.

@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -61,6 +63,30 @@ func openRecords(ctx context.Context, cfg *Config, keys key.Ring) (records, erro
 		return nil, errors.Join(errs.Wrap(errs.Unavailable, err, "%s cannot be written", recordsAt), s.Close())
 	}
 	return s, nil
+}
+
+// serverID is the data folder's own name among the servers that share a record database; "" when its records are its own.
+func serverID(cfg *Config) (string, error) {
+	if cfg.Records == "" {
+		return "", nil
+	}
+	name := filepath.Join(cfg.DataDir, "server.id")
+	b, err := os.ReadFile(name)
+	if err == nil {
+		if id := strings.TrimSpace(string(b)); len(id) == 32 && strings.Trim(id, "0123456789abcdef") == "" {
+			return id, nil
+		}
+		return "", errs.New(errs.Corrupt, "%s does not hold 32 hexadecimal digits: restore it from a backup, or remove it to begin a new index of the audit log", name)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", errs.Wrap(errs.Unavailable, err, "%s cannot be read", name)
+	}
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never fails on supported systems
+	if err := os.WriteFile(name, []byte(hex.EncodeToString(id[:])+"\n"), 0o600); err != nil {
+		return "", errs.Wrap(errs.Unavailable, err, "%s cannot be written", name)
+	}
+	return hex.EncodeToString(id[:]), nil
 }
 
 // checkRecords refuses an address that cannot be one, before anything is opened.

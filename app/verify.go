@@ -42,7 +42,7 @@ const (
 // Verify reads all data at rest in cfg.DataDir and calls fault with one line for each thing that is not whole: what, where, what to do. The server
 // must be stopped. It serves nothing; like a start it finishes what a crash left half done. An error means that it could not verify.
 func Verify(ctx context.Context, cfg Config, version string, log *slog.Logger, fault func(string)) (v Verified, err error) {
-	if _, err := os.Stat(filepath.Join(cfg.DataDir, "keys")); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(cfg.keys()); errors.Is(err, fs.ErrNotExist) {
 		return v, fmt.Errorf("%s holds no data of Galen: give the folder that galen serve --data-dir had", cfg.DataDir)
 	}
 	if cfg.RootAccessKeyID == "" { // nobody signs anything here; a first start must still make and show its own
@@ -83,7 +83,7 @@ func verifyKeys(cfg *Config, v *Verified, say func(where, what, mend string)) (u
 	if err != nil {
 		return false, err
 	}
-	n, faults := keyring.Verify(filepath.Join(cfg.DataDir, "keys"), root)
+	n, faults := keyring.Verify(cfg.keys(), root)
 	v.Keys = int64(n)
 	mend := mendKeys
 	if n > 0 {
@@ -171,7 +171,7 @@ func openBare(ctx context.Context, cfg *Config, say func(where, what, mend strin
 	if err != nil {
 		return e, err
 	}
-	if e.keys, err = keyring.Open(filepath.Join(cfg.DataDir, "keys"), root, keyring.Config{Account: cfg.Account, Region: cfg.Region}); err != nil {
+	if e.keys, err = openKeys(cfg, root); err != nil {
 		return e, err
 	}
 	e.closers = append(e.closers, e.keys.Close)
