@@ -39,5 +39,8 @@ func RouteNeed(rt *httproute.Route, r *http.Request) authz.Request {
 	if rt.Context != nil {
 		need.Context = rt.Context(r)
 	}
+	if rt.Tags != nil {
+		need.Tags = func() map[string]string { return rt.Tags(r) }
+	}
 	return need
 }

@@ -19,6 +19,9 @@ type Request struct {
 	Context  map[string]string // condition keys beyond the global ones that the evaluator fills from the call: "s3:prefix", "aws:ResourceTag/x"
 	// Values are the condition keys with many values: "aws:TagKeys".
 	Values map[string][]string
+	// Tags gives the tags of the resource, aws:ResourceTag/… as condition keys. It is asked only when a policy that bears on the request names such a key, since
+	// it may cost a look-up; nil = they are in Context, or there are none.
+	Tags func() map[string]string
 	// ResourcePolicies are the policies attached to the resource (bucket policy, key policy, role trust policy), IAM policy JSON.
 	ResourcePolicies []string
 	// ResourceMustAllow is set where the resource's own policy has to allow explicitly (key policies, role trust policies).

@@ -22,6 +22,7 @@ type condition struct {
 	null     bool   // the Null operator
 	wantNull bool
 	tests    []test
+	asks     []string // the variables of its values
 }
 
 // test compares one value of the request with one value of the policy.
@@ -71,6 +72,9 @@ func compileCondition(op, key string, vals []string, variables bool) (c conditio
 			return c, err
 		}
 		c.tests = append(c.tests, t)
+		if variables {
+			c.asks = append(c.asks, compileTemplate(v, true).variables()...)
+		}
 	}
 	return c, nil
 }

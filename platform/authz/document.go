@@ -3,6 +3,7 @@ package authz
 import (
 	"encoding/json"
 	"regexp"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -27,9 +28,13 @@ const (
 	maxValues     = 10_000
 )
 
+// tagPrefix begins the condition keys of a resource's tags.
+const tagPrefix = "aws:resourcetag/"
+
 // Document is a parsed policy. It is safe for use by many at once.
 type Document struct {
 	statements []statement
+	tags       bool // it names aws:ResourceTag/…
 }
 
 type statement struct {
@@ -188,6 +193,7 @@ func ParsePolicy(text string, use Use) (*Document, error) {
 			s.name = strconv.Itoa(i)
 		}
 		d.statements = append(d.statements, s)
+		d.tags = d.tags || slices.ContainsFunc(s.asks(), func(k string) bool { return strings.HasPrefix(k, tagPrefix) })
 	}
 	return d, nil
 }

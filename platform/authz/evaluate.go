@@ -32,6 +32,16 @@ type policies struct {
 	crossAccount                bool
 }
 
+// askTags reports whether a policy names the resource's tags.
+func (ps *policies) askTags() bool {
+	for _, list := range [][]named{ps.identity, ps.session, ps.resource} {
+		if slices.ContainsFunc(list, func(n named) bool { return n.doc != nil && n.doc.tags }) {
+			return true
+		}
+	}
+	return ps.boundary != nil && ps.boundary.doc != nil && ps.boundary.doc.tags
+}
+
 // match is one question as statements see it.
 type match struct {
 	principal *call.Principal

@@ -107,7 +107,13 @@ func (e *Evaluator) gather(ctx context.Context, c *call.Call, r *Request) (m *ma
 		owner = e.account
 	}
 	ps.crossAccount = p.Account != "" && p.Account != owner
-	return &match{principal: &p, levels: levels(&p), action: strings.ToLower(r.Action), resource: r.Resource, keys: keysOf(c, r, e.region, e.account)}, &ps, ""
+	keys := keysOf(c, r, e.region, e.account)
+	if r.Tags != nil && ps.askTags() {
+		for k, v := range r.Tags() {
+			keys[tagPrefix+strings.ToLower(k)] = []string{v}
+		}
+	}
+	return &match{principal: &p, levels: levels(&p), action: strings.ToLower(r.Action), resource: r.Resource, keys: keys}, &ps, ""
 }
 
 // Check is Decide for the caller in ctx; errs.Denied names caller, action and resource in the form that AWS callers know.

@@ -232,3 +232,22 @@ func FuzzPolicy(f *testing.F) {
 		}
 	})
 }
+
+// TestTagsAreAskedForWhenNamed: a look-up of the resource's tags is made for the policies that need it, and for no others.
+func TestTagsAreAskedForWhenNamed(t *testing.T) {
+	for text, want := range map[string]int{
+		doc(`{"Effect":"Allow","Action":"*","Resource":"*"}`):                                                                                  0,
+		doc(`{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"StringEquals":{"AWS:ResourceTag/Unit":"icu"}}}`):                      1,
+		doc(`{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"StringEquals":{"aws:PrincipalTag/Unit":"${aws:ResourceTag/UNIT}"}}}`): 1,
+		doc(`{"Effect":"Allow","Action":"*","Resource":"*${aws:ResourceTag/Unit, '*'}*"}`):                                                     1,
+	} {
+		asked := 0
+		e := authz.New(directory{identity: []authz.Policy{{Name: "p", Document: text}}}, acct, "us-east-1")
+		p := callers[0]
+		p.Tags = map[string]string{"Unit": "icu"}
+		d := e.Decide(context.Background(), &call.Call{Principal: p}, authz.Request{Action: "s3:GetObject", Resource: "arn:aws:s3:::icu", Tags: func() map[string]string { asked++; return map[string]string{"Unit": "icu"} }})
+		if !d.Allowed || asked != want {
+			t.Errorf("%s: %+v, asked %d times, want %d", text, d, asked, want)
+		}
+	}
+}

@@ -112,14 +112,10 @@ func (m *match) against(s *statement) string {
 // asks are the condition keys and policy variables of a statement.
 func (s *statement) asks() (out []string) {
 	for _, c := range s.conditions {
-		out = append(out, c.key)
+		out = append(append(out, c.key), c.asks...)
 	}
 	for _, t := range s.resources {
-		for _, p := range t {
-			if p.op == variable {
-				out = append(out, p.s)
-			}
-		}
+		out = append(out, t.variables()...)
 	}
 	return out
 }

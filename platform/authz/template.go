@@ -56,6 +56,16 @@ func compileTemplate(s string, variables bool) template {
 	return t
 }
 
+// variables are the keys that a text names.
+func (t template) variables() (out []string) {
+	for _, p := range t {
+		if p.op == variable {
+			out = append(out, p.s)
+		}
+	}
+	return out
+}
+
 // variablePart reads "key" or "key, 'default'".
 func variablePart(name string) part {
 	key, def, ok := strings.Cut(name, ",")

@@ -52,9 +52,7 @@ func (s *Service) Authorize(ctx context.Context, op string, in any) ([]authz.Req
 	if id != "" {
 		r.Resource = s.arn(id)
 	}
-	for k, v := range s.tagsOf(ctx, r.Resource) {
-		r.Context[k] = v
-	}
+	r.Tags = func() map[string]string { return s.tagsOf(ctx, r.Resource) }
 	return []authz.Request{r}, nil
 }
 
@@ -66,7 +64,7 @@ func giveTags(r *authz.Request, tags []api.Tag) {
 	}
 }
 
-// tagsOf are the condition keys of a data store's tags; what does not exist has none, and the operation will say so.
+// tagsOf are a data store's tags; what does not exist has none, and the operation will say so.
 func (s *Service) tagsOf(ctx context.Context, arn string) map[string]string {
 	id, err := s.storeID(arn)
 	if err != nil {
@@ -78,28 +76,23 @@ func (s *Service) tagsOf(ctx context.Context, arn string) map[string]string {
 	}
 	out := make(map[string]string, len(d.Tags))
 	for _, t := range d.Tags {
-		out["aws:ResourceTag/"+t.Key] = t.Value
+		out[t.Key] = t.Value
 	}
 	return out
 }
 
 // keys are the condition keys of a FHIR interaction. One that may reach beyond the type in its path (includes, chains, compartments, a search in a
 // body that is not read yet) is said to be on every type.
-func (s *Service) keys(in interaction, r *http.Request) map[string]string {
-	out := s.tagsOf(r.Context(), s.arn(r.PathValue("datastoreId")))
-	if out == nil {
-		out = map[string]string{}
-	}
+func keys(in interaction, r *http.Request) map[string]string {
 	switch in.name {
 	case "GetCapabilities", "ProcessBundle": // the entries of a Bundle are decided one by one
-		return out
+		return nil
 	}
 	typ := r.PathValue("type")
 	if typ == "" || in.name == "SearchWithPost" || strings.Contains(in.path, "{compartment}") || reachesOut(r) {
 		typ = anyType
 	}
-	out[typeKey] = typ
-	return out
+	return map[string]string{typeKey: typ}
 }
 
 // reachesOut reports whether a search may answer or test resources of other types than the one in its path.

@@ -88,11 +88,10 @@ func (q *request) mayAll(ops []*operation) error {
 		}
 	}
 	list := slices.SortedFunc(maps.Keys(needs), func(a, b need) int { return cmp.Or(cmp.Compare(a.action, b.action), cmp.Compare(a.typ, b.typ)) })
-	tags := q.tagsOf(q.r.Context(), q.arn(q.store.ID))
+	tags := func() map[string]string { return q.tagsOf(q.r.Context(), q.arn(q.store.ID)) }
 	for _, n := range list {
 		keys := map[string]string{typeKey: cmp.Or(n.typ, anyType)}
-		maps.Copy(keys, tags)
-		if err := q.cfg.Authorizer.Check(q.r.Context(), authz.Request{Action: "healthlake:" + n.action, Resource: q.arn(q.store.ID), Context: keys}); err != nil {
+		if err := q.cfg.Authorizer.Check(q.r.Context(), authz.Request{Action: "healthlake:" + n.action, Resource: q.arn(q.store.ID), Context: keys, Tags: tags}); err != nil {
 			return err
 		}
 	}

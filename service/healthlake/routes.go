@@ -89,9 +89,12 @@ func (s *Service) Routes() []httproute.Route {
 				Service: "healthlake", Method: in.method, Pattern: root + in.path, Name: in.name, Action: "healthlake:" + in.action,
 				ReadOnly: in.readOnly, MaxBody: in.maxBody,
 				Resource: func(r *http.Request) string { return s.arn(r.PathValue("datastoreId")) },
-				Context:  func(r *http.Request) map[string]string { return s.keys(in, r) },
-				Handle:   func(w http.ResponseWriter, r *http.Request) error { return s.serve(in, w, r) },
-				Fail:     fail,
+				Context:  func(r *http.Request) map[string]string { return keys(in, r) },
+				Tags: func(r *http.Request) map[string]string {
+					return s.tagsOf(r.Context(), s.arn(r.PathValue("datastoreId")))
+				},
+				Handle: func(w http.ResponseWriter, r *http.Request) error { return s.serve(in, w, r) },
+				Fail:   fail,
 			})
 		}
 	}

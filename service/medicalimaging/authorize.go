@@ -65,32 +65,32 @@ func (s *Service) Authorize(ctx context.Context, op string, in any) ([]authz.Req
 	if len(tags) > 0 {
 		r.Values["aws:TagKeys"] = slices.Sorted(maps.Keys(tags))
 	}
-	s.resourceTags(ctx, r.Resource, r.Context)
+	r.Tags = s.tagsOf(ctx, r.Resource)
 	needs := []authz.Request{r}
 	if c, ok := in.(*api.CopyImageSetInput); ok && c.CopyImageSetInformation != nil && c.CopyImageSetInformation.DestinationImageSet != nil { // into an image set that is there
-		to := authz.Request{Action: r.Action, Resource: s.setARN(store, c.CopyImageSetInformation.DestinationImageSet.ImageSetId), Context: map[string]string{}}
-		s.resourceTags(ctx, to.Resource, to.Context)
+		to := authz.Request{Action: r.Action, Resource: s.setARN(store, c.CopyImageSetInformation.DestinationImageSet.ImageSetId)}
+		to.Tags = s.tagsOf(ctx, to.Resource)
 		needs = append(needs, to)
 	}
 	return needs, nil
 }
 
-// resourceTags adds the condition keys of a resource's tags; what does not exist has none, and the operation will say so.
-func (s *Service) resourceTags(ctx context.Context, arn string, into map[string]string) {
-	if _, _, err := s.parseARN(arn); err != nil {
-		return
-	}
-	out, err := s.ListTagsForResource(ctx, &api.ListTagsForResourceInput{ResourceArn: arn})
-	if err != nil {
-		return
-	}
-	for k, v := range out.Tags {
-		into["aws:ResourceTag/"+k] = v
+// tagsOf gives a resource's tags; what does not exist has none, and the operation will say so.
+func (s *Service) tagsOf(ctx context.Context, arn string) func() map[string]string {
+	return func() map[string]string {
+		if _, _, err := s.parseARN(arn); err != nil {
+			return nil
+		}
+		out, err := s.ListTagsForResource(ctx, &api.ListTagsForResourceInput{ResourceArn: arn})
+		if err != nil {
+			return nil
+		}
+		return out.Tags
 	}
 }
 
-// keys are the condition keys of a DICOMweb interaction: HealthImaging's own two, and the data store's tags.
-func (s *Service) keys(r *http.Request) map[string]string {
+// keys are the condition keys of a DICOMweb interaction: HealthImaging's own two.
+func keys(r *http.Request) map[string]string {
 	out := map[string]string{}
 	if v := r.PathValue("study"); v != "" {
 		out["medical-imaging:StudyInstanceUID"] = v
@@ -98,6 +98,5 @@ func (s *Service) keys(r *http.Request) map[string]string {
 	if v := r.PathValue("series"); v != "" {
 		out["medical-imaging:SeriesInstanceUID"] = v
 	}
-	s.resourceTags(r.Context(), s.arn(r.PathValue("datastoreId")), out)
 	return out
 }

@@ -69,9 +69,12 @@ func (s *Service) Routes() []httproute.Route {
 				Service: "medical-imaging", Method: in.method, Pattern: root + in.path, Name: in.name, Action: "medical-imaging:" + in.name,
 				ReadOnly: in.readOnly, MaxBody: in.maxBody,
 				Resource: func(r *http.Request) string { return s.arn(r.PathValue("datastoreId")) },
-				Context:  s.keys,
-				Handle:   func(w http.ResponseWriter, r *http.Request) error { return s.serve(in, w, r) },
-				Fail:     fail,
+				Context:  keys,
+				Tags: func(r *http.Request) map[string]string {
+					return s.tagsOf(r.Context(), s.arn(r.PathValue("datastoreId")))()
+				},
+				Handle: func(w http.ResponseWriter, r *http.Request) error { return s.serve(in, w, r) },
+				Fail:   fail,
 			})
 		}
 	}
