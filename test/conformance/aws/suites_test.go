@@ -2,7 +2,6 @@ package aws_test
 
 import (
 	"encoding/json"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -61,33 +60,5 @@ func TestJavaScript(t *testing.T) {
 	g := galen.Start(t)
 	if r := parse(t, g.Node("suite.js")); r.Passed != 4 {
 		t.Errorf("%d of 4 tests passed", r.Passed)
-	}
-}
-
-// The command line client, as a smoke test: one call a protocol.
-func TestCLI(t *testing.T) {
-	g := galen.Start(t)
-	cli := galen.Tool(t, "aws")
-	for _, c := range []struct {
-		args string
-		want string
-	}{
-		{"sts get-caller-identity", galen.Account},
-		{"s3 mb s3://cli-bucket", "make_bucket: cli-bucket"},
-		{"s3api list-buckets", "cli-bucket"},
-		{"kms create-key", "KeyMetadata"},
-		{"iam list-users", "Users"},
-		{"healthlake list-fhir-datastores", "DatastorePropertiesList"},
-		{"medical-imaging list-datastores", "datastoreSummaries"},
-		{"omics list-sequence-stores", "sequenceStores"},
-		{"comprehendmedical detect-entities-v2 --text aspirin", "Entities"},
-		{"connecthealth list-domains", "domains"},
-	} {
-		cmd := exec.Command(cli, strings.Fields(c.args)...)
-		cmd.Env = g.Env()
-		out, err := cmd.CombinedOutput()
-		if err != nil || !strings.Contains(string(out), c.want) {
-			t.Errorf("aws %s: %v, want %q in\n%s", c.args, err, c.want, out)
-		}
 	}
 }
