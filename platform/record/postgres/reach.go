@@ -36,4 +36,3 @@ func Reach(ctx context.Context, url string) (at string, skew time.Duration, err 
 	}
 	return at, theirs.Sub(before.Add(time.Since(before) / 2)), nil
 }
-
