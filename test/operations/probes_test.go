@@ -2,10 +2,12 @@ package operations
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/galen-health/galen/aws/sts"
@@ -103,5 +105,32 @@ func TestNotReadyWithoutPostgreSQL(t *testing.T) {
 	}
 	if !strings.Contains(p.log(), `"msg":"ready again","engine":"records"`) {
 		t.Error("the log does not tell that the records are back")
+	}
+}
+
+// TestStarting: while the stores are being opened (here: a database that takes the connection and says nothing), probes are answered, requests are told to come again,
+// and the operator's signal is heard.
+func TestStarting(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	p := launch(t, t.TempDir(), "--records", "postgres://u:p@"+silent.Addr().String()+"/db?sslmode=disable&connect_timeout=120")
+	p.until("it is starting", func() bool { status, body := p.admin("/readyz"); return status == 503 && body == "starting\n" })
+	if status, _ := p.admin("/livez"); status != http.StatusOK {
+		t.Errorf("/livez answers %d", status)
+	}
+	resp, err := http.Get("http://" + p.Addr + "/bucket/key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("a request while it starts: %d, Retry-After %q", resp.StatusCode, resp.Header.Get("Retry-After"))
+	}
+	p.signal(syscall.SIGTERM)
+	if s := p.wait(); s.Success() {
+		t.Error("a start that was cut off counts as a success")
 	}
 }
