@@ -263,6 +263,7 @@ func (guard) MayUse(_ context.Context, u key.Use) (string, error) {
 
 // objects is S3 as far as the jobs use it.
 type objects struct {
+	gone map[string]bool // listed, and not there when they are read
 	s3.Unimplemented
 	mu     sync.Mutex
 	body   map[string][]byte // bucket/key
@@ -334,7 +335,7 @@ func (o *objects) GetObject(_ context.Context, in *s3.GetObjectInput) (*s3.GetOb
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	b, ok := o.body[in.Bucket+"/"+in.Key]
-	if !ok {
+	if !ok || o.gone[in.Bucket+"/"+in.Key] {
 		return nil, errs.Named(errs.NotFound, "NoSuchKey", "no such key")
 	}
 	if in.IfMatch != "" && in.IfMatch != etag(b) {

@@ -135,6 +135,35 @@ not json
 	}
 }
 
+// A file that goes, or changes, while the job works is the file's own error: it is reported, and the others are imported.
+func TestImportGoesOnWithoutALostFile(t *testing.T) {
+	l := newLab(t)
+	l.create()
+	for _, n := range []string{"a", "b", "c"} {
+		l.s3.body["in/data/"+n+".ndjson"] = []byte(`{"resourceType":"Patient","id":"` + n + `"}`)
+	}
+	l.s3.gone = map[string]bool{"in/data/b.ndjson": true}
+	id := l.startImport("s3://in/data/")
+	p := l.importEnd(id)
+	r := p.JobProgressReport
+	counts := fmt.Sprint(aws.Val(r.TotalNumberOfScannedFiles), aws.Val(r.TotalNumberOfImportedFiles), aws.Val(r.TotalNumberOfFilesReadWithCustomerError), aws.Val(r.TotalNumberOfResourcesImported))
+	if p.JobStatus != api.JobStatusCompletedWithErrors || counts != "3 2 1 2" {
+		t.Errorf("%s: %s; files scanned, imported, with errors; resources imported = %s", p.JobStatus, p.Message, counts)
+	}
+	reports := 0
+	for k, b := range l.s3.body {
+		if strings.Contains(k, "/FAILURE/b") {
+			reports++
+			if !strings.Contains(string(b), "gone or was changed") {
+				t.Errorf("reported is %s", b)
+			}
+		}
+	}
+	if reports != 1 {
+		t.Errorf("%d reports of the lost file, want 1", reports)
+	}
+}
+
 func TestImportFailsWithAReason(t *testing.T) {
 	l := newLab(t)
 	l.create()

@@ -116,7 +116,7 @@ func (s *Service) runImport(ctx context.Context, r job.Run) error {
 	_, err = s.changeImport(ctx, j.ID, func(tx record.Tx, j *importJob) error {
 		j.Status, j.Ended, j.Progress = api.JobStatusCompleted, tx.Time(), st.Done
 		detail := "Import Job Completed"
-		if st.Done.CustomerErrors+st.Done.ServerErrors > 0 {
+		if st.Done.CustomerErrors+st.Done.ServerErrors+st.Done.FilesFailed > 0 {
 			j.Status, detail = api.JobStatusCompletedWithErrors, "Import Job Completed With Errors"
 		}
 		if err := s.importEvent(tx, detail, j); err != nil {
@@ -197,6 +197,9 @@ const attempts = 5
 
 // importChunk stores the valid resources of a chunk in one batch and notes the outcome of each line.
 func (s *Service) importChunk(ctx context.Context, j *importJob, r *reader, c *chunk) {
+	if len(c.lines) == 0 {
+		return
+	}
 	ready := make([]*prepared, len(c.lines))
 	for i, l := range c.lines {
 		if l.long {

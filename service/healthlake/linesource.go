@@ -47,7 +47,9 @@ func (l *lineSource) next() (*chunk, error) {
 	}
 	for l.file < len(l.st.Files) {
 		if l.body == nil {
-			if err := l.start(); err != nil {
+			if err := l.start(); errs.Is(err, errs.NotFound) || errs.Is(err, errs.Conflict) {
+				return l.lost(), nil
+			} else if err != nil {
 				return nil, err
 			}
 		}
@@ -65,6 +67,17 @@ func (l *lineSource) next() (*chunk, error) {
 		}
 	}
 	return nil, nil
+}
+
+// lost passes over a file that is not there any more, or not as it was listed: that is the file's own error, and no reason to leave the others.
+func (l *lineSource) lost() *chunk {
+	c := &chunk{file: l.file}
+	status, body := outcome(errs.New(errs.NotFound, "the file, or the rest of it, is gone or was changed since the import began"))
+	reportLine(&c.failure, l.number+1, body, status)
+	l.bad[l.file] = true
+	l.ended = append(l.ended, l.file)
+	l.file, l.offset, l.number = l.file+1, 0, 0
+	return c
 }
 
 func (l *lineSource) start() error {
