@@ -58,7 +58,7 @@ func TestBoto3(t *testing.T) {
 
 func TestJavaScript(t *testing.T) {
 	g := galen.Start(t)
-	if r := parse(t, g.Node("suite.js")); r.Passed != 4 {
-		t.Errorf("%d of 4 tests passed", r.Passed)
+	if r := parse(t, g.Node("suite.js")); r.Passed != 10 {
+		t.Errorf("%d of 10 tests passed", r.Passed)
 	}
 }
