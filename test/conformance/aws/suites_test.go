@@ -32,7 +32,7 @@ func parse(t *testing.T, out string) result {
 }
 
 // suites of boto3, in test/clients.
-var suites = []string{"s3.py", "buckets.py", "keys.py", "companions.py", "identity.py", "access.py", "records.py", "imaging.py", "genomics.py", "language.py"}
+var suites = []string{"s3.py", "buckets.py", "keys.py", "companions.py", "identity.py", "access.py", "records.py", "fhir.py", "imaging.py", "genomics.py", "language.py"}
 
 // TestBoto3 runs each suite on a server of its own and then holds what they called against what the binary says it implements.
 func TestBoto3(t *testing.T) {
