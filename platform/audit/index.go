@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -45,7 +48,7 @@ var indexed = []struct {
 	{"key", func(e *Entry) []string { return []string{e.AccessKeyID} }},
 	{"username", func(e *Entry) []string { return []string{e.Username()} }},
 	{"error", func(e *Entry) []string { return []string{e.Error} }},
-	{"readonly", func(e *Entry) []string { return []string{fmt.Sprint(e.ReadOnly)} }},
+	{"readonly", func(e *Entry) []string { return []string{strconv.FormatBool(e.ReadOnly)} }},
 	{"resource", func(e *Entry) []string { return e.Resources }},
 	{"resourcetype", func(e *Entry) (out []string) {
 		for _, r := range e.Resources {
@@ -67,23 +70,40 @@ var bundles = record.Kind[bundle]{Name: "audit.bundle", Volatile: true, Indexes:
 	return append(out, record.Index[bundle]{Name: "time", Values: func(b *bundle) []record.Value { return []record.Value{record.PeriodMicros(b.First, b.Last)} }})
 }()}
 
-func newBundle(list []Entry) *bundle {
-	b := &bundle{First: math.MaxInt64, Last: math.MinInt64, Values: map[string][]string{}}
-	for _, i := range indexed {
-		seen := map[string]bool{"": true}
-		for n := range list {
-			for _, v := range i.values(&list[n]) {
-				if !seen[v] {
-					seen[v] = true
-					b.Values[i.name] = append(b.Values[i.name], v)
-				}
+// gathered is a bundle that is being made as its entries come.
+type gathered struct {
+	n           int // entries of it that came
+	first, last int64
+	seen        []map[string]bool // as indexed
+}
+
+func newGathered() *gathered {
+	g := &gathered{first: math.MaxInt64, last: math.MinInt64, seen: make([]map[string]bool, len(indexed))}
+	for i := range g.seen {
+		g.seen[i] = map[string]bool{}
+	}
+	return g
+}
+
+func (g *gathered) add(e *Entry) {
+	for i := range indexed {
+		for _, v := range indexed[i].values(e) {
+			if v != "" && !g.seen[i][v] {
+				g.seen[i][strings.Clone(v)] = true // alone, not with the request that it was a part of
 			}
 		}
-		slices.Sort(b.Values[i.name])
 	}
-	for n := range list {
-		at := list[n].Time.UnixMicro()
-		b.First, b.Last = min(b.First, at), max(b.Last, at)
+	at := e.Time.UnixMicro()
+	g.first, g.last = min(g.first, at), max(g.last, at)
+	g.n++
+}
+
+func (g *gathered) bundle() *bundle {
+	b := &bundle{First: g.first, Last: g.last, Values: map[string][]string{}}
+	for i := range indexed {
+		if len(g.seen[i]) > 0 {
+			b.Values[indexed[i].name] = slices.Sorted(maps.Keys(g.seen[i]))
+		}
 	}
 	return b
 }
@@ -103,6 +123,48 @@ type index struct {
 
 	mu sync.Mutex
 	progress
+	fresh map[uint64]*gathered // of the entries that came since the start, by number, until they are indexed
+}
+
+// maxFresh bounds the bundles that are held ready for the index; it reads those that are not from the log.
+const maxFresh = 2 * maxWaiting / bundleSize
+
+// gather takes entries with the numbers from first on, as they are acknowledged.
+func (x *index) gather(first uint64, batch []pending) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for i, p := range batch {
+		at := first + uint64(i)
+		g := x.fresh[at/bundleSize]
+		if g == nil {
+			if len(x.fresh) >= maxFresh {
+				continue
+			}
+			g = newGathered()
+			x.fresh[at/bundleSize] = g
+		}
+		g.add(p.entry)
+	}
+}
+
+// whole is a full bundle, from memory when all its entries came since the start.
+func (x *index) whole(ctx context.Context, n, size uint64) (*bundle, error) {
+	x.mu.Lock()
+	g := x.fresh[n]
+	ready := g != nil && g.n == bundleSize // nothing is added to it any more
+	x.mu.Unlock()
+	if ready {
+		return g.bundle(), nil
+	}
+	list, err := x.read(ctx, n, size)
+	if err != nil {
+		return nil, err
+	}
+	g = newGathered()
+	for i := range list {
+		g.add(&list[i])
+	}
+	return g.bundle(), nil
 }
 
 // Kinds are the kinds of records that are kept here; who moves records asks for them.
@@ -124,7 +186,7 @@ func openIndex(ctx context.Context, store record.Store, server string, reader te
 	if err := store.CreateSpace(ctx, space, key.Ref{}); err != nil {
 		return nil, err
 	}
-	x := &index{store: store, space: space, reader: reader}
+	x := &index{store: store, space: space, reader: reader, fresh: map[uint64]*gathered{}}
 	v, err := store.View(ctx, space)
 	if err != nil {
 		return nil, err
@@ -184,11 +246,9 @@ func (x *index) step(ctx context.Context) (more bool, err error) {
 	next := progress{Next: now.Next, Size: size}
 	var b *bundle
 	if (now.Next+1)*bundleSize <= size {
-		list, err := x.read(ctx, now.Next, size)
-		if err != nil {
+		if b, err = x.whole(ctx, now.Next, size); err != nil {
 			return false, err
 		}
-		b = newBundle(list)
 		next.Next++
 	}
 	_, err = x.store.Update(ctx, x.space, nil, func(tx record.Tx) error {
@@ -204,6 +264,9 @@ func (x *index) step(ctx context.Context) (more bool, err error) {
 	}
 	x.mu.Lock()
 	x.progress = next
+	if b != nil {
+		delete(x.fresh, now.Next)
+	}
 	x.mu.Unlock()
 	return (next.Next+1)*bundleSize <= size, nil
 }

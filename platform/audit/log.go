@@ -2,7 +2,6 @@ package audit
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"os"
@@ -10,7 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	checkpoint "github.com/transparency-dev/formats/log"
 	"github.com/transparency-dev/tessera"
@@ -39,7 +37,7 @@ const (
 	// treeEvery is how long entries wait in the journal for the tree, if nobody looks them up. Each batch rewrites a handful of files, so fewer are cheaper.
 	treeEvery = 4 * time.Second
 	// treeBatch is how many entries the tree takes at once.
-	treeBatch = 4096
+	treeBatch = 8192
 	// treeAge is how long the tree waits for the rest of a batch: shorter, and one batch would be taken in many pieces.
 	treeAge = 50 * time.Millisecond
 	// gather is how long entries that come in a crowd wait for more to share their sync; one that comes alone does not wait.
@@ -77,8 +75,9 @@ type Merkle struct {
 
 // pending is an entry whose caller waits.
 type pending struct {
-	body []byte
-	done chan error
+	entry *Entry
+	body  []byte
+	done  chan error
 }
 
 var (
@@ -98,6 +97,9 @@ func Open(ctx context.Context, cfg Config) (_ *Merkle, err error) {
 	}
 	signer, journalKey, err := openSigner(ctx, cfg)
 	if err != nil {
+		return nil, err
+	}
+	if err := sound(ctx, cfg.Dir); err != nil {
 		return nil, err
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -161,7 +163,7 @@ func (m *Merkle) Append(_ context.Context, e *Entry) error {
 	if err != nil {
 		return err
 	}
-	p := pending{body, make(chan error, 1)}
+	p := pending{e, body, make(chan error, 1)}
 	m.mu.Lock()
 	switch {
 	case m.closing:
@@ -206,6 +208,9 @@ func (m *Merkle) write() {
 		}
 		if len(batch) > 0 {
 			err := m.keep(bodies)
+			if err == nil && m.index != nil {
+				m.index.gather(m.journal.Next()-uint64(len(batch)), batch)
+			}
 			for _, p := range batch {
 				p.done <- err
 			}
@@ -225,8 +230,9 @@ func (m *Merkle) keep(bodies [][]byte) error {
 		return err
 	}
 	m.mu.Lock()
+	before := len(m.waiting)
 	m.waiting = append(m.waiting, bodies...)
-	many, size := len(m.waiting) >= treeBatch, m.size
+	many, size := before < treeBatch && len(m.waiting) >= treeBatch, m.size // told once
 	m.mu.Unlock()
 	if many {
 		poke(m.hurry)
@@ -260,13 +266,18 @@ func (m *Merkle) integrate(ctx context.Context) {
 	}
 }
 
-// grow brings all that waits into the tree. One at a time: the numbers of the leaves are those of the journal.
+// grow brings all that waits when it begins into the tree; what comes meanwhile makes a batch of its own later, or, when there is a whole batch of it, at once. One at a
+// time: the numbers of the leaves are those of the journal.
 func (m *Merkle) grow(ctx context.Context) error {
+	m.mu.Lock()
+	end := m.size + uint64(len(m.waiting))
+	m.mu.Unlock()
 	for {
 		m.mu.Lock()
 		batch := m.waiting[:min(len(m.waiting), treeBatch)]
+		done := len(batch) == 0 || m.size >= end && len(batch) < treeBatch
 		m.mu.Unlock()
-		if len(batch) == 0 {
+		if done {
 			return nil
 		}
 		futures := make([]tessera.IndexFuture, len(batch))
@@ -322,42 +333,6 @@ func (m *Merkle) Err() error {
 		return f
 	}
 	return nil
-}
-
-// encode writes an entry as it is kept, its free texts cut to their bounds.
-func encode(e *Entry) ([]byte, error) {
-	c := *e
-	c.UserAgent = cut(c.UserAgent, 1024)
-	if len(c.Parameters) > 0 {
-		c.Parameters = make(map[string]string, len(e.Parameters))
-		for k, v := range e.Parameters {
-			if len(c.Parameters) < 32 {
-				c.Parameters[cut(k, 64)] = cut(v, 512)
-			}
-		}
-	}
-	if len(c.Resources) > 16 {
-		c.Resources = c.Resources[:16]
-	}
-	body, err := json.Marshal(&c)
-	if err != nil {
-		return nil, errs.Wrap(errs.Internal, err, "an audit entry cannot be written")
-	}
-	if len(body) > maxEntry {
-		return nil, errs.New(errs.TooLarge, "an audit entry has %d bytes, the most is %d", len(body), maxEntry)
-	}
-	return body, nil
-}
-
-// cut shortens a text to at most n bytes without cutting a character.
-func cut(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n]
 }
 
 // Size is how many entries were acknowledged.

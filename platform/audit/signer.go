@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
@@ -54,9 +55,9 @@ func openSigner(ctx context.Context, cfg Config) (_ note.Signer, journalKey []by
 	if err != nil {
 		return nil, nil, err
 	}
-	var s sealedSigner
-	if err := json.Unmarshal(body, &s); err != nil || s.Format != 1 {
-		return nil, nil, errs.Wrap(errs.Corrupt, err, "the signing key of the audit log (%s) cannot be read", path)
+	s, err := parseSigner(body)
+	if err != nil {
+		return nil, nil, err
 	}
 	dk, err := cfg.Ring.Open(ctx, s.Wrapped, signerContext(cfg.Origin))
 	if err != nil {
@@ -76,6 +77,21 @@ func openSigner(ctx context.Context, cfg Config) (_ note.Signer, journalKey []by
 	}
 	defer clear(plain)
 	return signerOf(string(plain))
+}
+
+// parseSigner reads the file. There is one way to write it: JSON forgives what a flipped bit makes of a name, and base64 of a last digit.
+func parseSigner(body []byte) (s sealedSigner, err error) {
+	err = json.Unmarshal(body, &s)
+	again, merr := s.encode()
+	if err != nil || merr != nil || s.Format != 1 || !bytes.Equal(again, body) {
+		return s, errs.Wrap(errs.Corrupt, errors.Join(err, merr), "the signing key of the audit log (%s) is damaged", signerFile)
+	}
+	return s, nil
+}
+
+func (s sealedSigner) encode() ([]byte, error) {
+	b, err := json.MarshalIndent(s, "", "  ")
+	return append(b, '\n'), err
 }
 
 func aead(k []byte) (cipher.AEAD, error) {
@@ -104,14 +120,14 @@ func newSigner(ctx context.Context, cfg Config) (_ note.Signer, journalKey []byt
 	s := sealedSigner{Format: 1, Wrapped: dk.Wrapped, Nonce: make([]byte, gcm.NonceSize())}
 	_, _ = rand.Read(s.Nonce) // never fails (crypto/rand)
 	s.Sealed = gcm.Seal(nil, s.Nonce, []byte(secret), []byte(cfg.Origin))
-	body, err := json.MarshalIndent(s, "", "  ")
+	body, err := s.encode()
 	if err != nil {
 		return nil, nil, err
 	}
 	if err := replace(cfg.Dir, verifierFile, []byte(public+"\n")); err != nil {
 		return nil, nil, err
 	}
-	if err := replace(cfg.Dir, signerFile, append(body, '\n')); err != nil {
+	if err := replace(cfg.Dir, signerFile, body); err != nil {
 		return nil, nil, err
 	}
 	return signerOf(secret)

@@ -59,6 +59,23 @@ func Verify(ctx context.Context, dir, verifier string, since []byte) (Report, er
 	if err := check(ctx, files, cp); err != nil {
 		return r, errs.Wrap(errs.Corrupt, err, "the audit log does not match its checkpoint of %d entries: entries were altered, removed or damaged", cp.Size)
 	}
+	signer, err := os.ReadFile(filepath.Join(dir, signerFile))
+	if err == nil {
+		_, err = parseSigner(signer)
+	}
+	if err != nil {
+		return r, errs.Wrap(errs.Corrupt, err, "the signing key of the audit log cannot be read")
+	}
+	st, there, err := readState(dir)
+	if err == nil && !there {
+		err = errs.New(errs.Corrupt, "the audit log in %s has lost the state of its tree", dir)
+	}
+	if err == nil {
+		err = st.follows(ctx, files, cp)
+	}
+	if err != nil {
+		return r, err
+	}
 	if r.Waiting, err = waiting(dir, cp.Size); err != nil {
 		return r, err
 	}
