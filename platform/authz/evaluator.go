@@ -17,6 +17,7 @@ type Evaluator struct {
 
 	mu     sync.RWMutex
 	parsed map[parsedKey]*Document // nil for a document that cannot be parsed
+	kept   int                     // bytes of their texts
 }
 
 type parsedKey struct {
@@ -30,6 +31,9 @@ var _ Authorizer = (*Evaluator)(nil)
 func New(dir Directory, account, region string) *Evaluator {
 	return &Evaluator{dir: dir, account: account, region: region, parsed: map[parsedKey]*Document{}}
 }
+
+// mostKept bounds the texts of the documents that are held parsed.
+const mostKept = 8 << 20
 
 // parse reads a document once. The cache is emptied when it is full: documents change seldom, and a miss costs microseconds.
 func (e *Evaluator) parse(text string, use Use) *Document {
@@ -45,10 +49,13 @@ func (e *Evaluator) parse(text string, use Use) *Document {
 		d = nil
 	}
 	e.mu.Lock()
-	if len(e.parsed) >= 4096 {
-		clear(e.parsed)
+	if len(text) <= maxDocument { // what is longer is refused without being read
+		if e.kept += len(text); e.kept > mostKept {
+			clear(e.parsed)
+			e.kept = len(text)
+		}
+		e.parsed[k] = d
 	}
-	e.parsed[k] = d
 	e.mu.Unlock()
 	return d
 }
