@@ -40,6 +40,7 @@ func TestIAM(t *testing.T) {
 	t.Run("groups", func(t *testing.T) { iamGroups(t, c) })
 	t.Run("policies", func(t *testing.T) { iamPolicies(t, c) })
 	t.Run("roles", func(t *testing.T) { iamRoles(t, c) })
+	t.Run("OpenID providers", func(t *testing.T) { iamProviders(t, c) })
 	t.Run("simulation", func(t *testing.T) { iamSimulation(t, c) })
 	seen.all(t, "IAM", c)
 }
@@ -267,7 +268,7 @@ func iamSimulation(t *testing.T, c *iam.Client) {
 }
 
 func TestSTS(t *testing.T) {
-	g := galen.Start(t)
+	g := galen.Start(t, "--allow-host", "127.0.0.1") // the outside OpenID provider lives there
 	ctx := t.Context()
 	seen := newCalls()
 	c := sts.NewFromConfig(config(g, seen))
@@ -311,5 +312,6 @@ func TestSTS(t *testing.T) {
 	coded(t, "an absent role", err, "AccessDenied", 403)
 	_, err = assumer.AssumeRole(ctx, &sts.AssumeRoleInput{RoleArn: role.Arn, RoleSessionName: aws.String("suite"), Policy: aws.String("{}")})
 	refused[*ststypes.MalformedPolicyDocumentException](t, "a session policy that is none", err, 400)
+	stsWebIdentity(t, g, users, c)
 	seen.all(t, "STS", c)
 }
