@@ -171,7 +171,7 @@ func (e *Engine) due(s *stored, now time.Time) time.Time {
 	if s.State == Running && (!e.cfg.Exclusive || s.Owner == e.owner) {
 		at, most = s.Until, 2*e.cfg.Lease
 	}
-	if at.Sub(now) > most {
+	if at.Sub(now) > most && (s.State == Running || s.Attempt > 0) { // what never ran waits for the time that its service gave it
 		return now
 	}
 	return at

@@ -11,7 +11,7 @@ import (
 func LeftBy(ctx context.Context, s record.Store, space record.Space, kind, id string, state State, until time.Time) error {
 	_, err := s.Update(ctx, space, nil, func(tx record.Tx) error {
 		_, err := jobs.Change(tx, recordID(kind, id), func(j *stored) error {
-			j.State, j.NotBefore = state, until
+			j.State, j.NotBefore, j.Attempt = state, until, 1
 			if state == Running {
 				j.Owner, j.Until, j.NotBefore = "another process", until, time.Time{}
 			}
