@@ -57,16 +57,7 @@ func Open(dir string, rootKey []byte, cfg Config) (*Ring, error) {
 
 // OpenFS is Open on any disk; Close closes it.
 func OpenFS(d disk.FS, rootKey []byte, cfg Config) (*Ring, error) {
-	if cfg.Account == "" {
-		cfg.Account = "000000000000"
-	}
-	if cfg.Region == "" {
-		cfg.Region = "us-east-1"
-	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
-	r := &Ring{cfg: cfg, d: d, keys: make(map[string]*Key), aliases: make(map[string]alias)}
+	r := newRing(d, cfg)
 	if rootKey != nil && len(rootKey) != 32 {
 		return nil, errs.New(errs.Invalid, "the root key has %d bytes, not 32", len(rootKey))
 	}
@@ -96,6 +87,20 @@ func OpenFS(d disk.FS, rootKey []byte, cfg Config) (*Ring, error) {
 		return r, r.save()
 	}
 	return r, nil
+}
+
+// newRing is a ring without keys.
+func newRing(d disk.FS, cfg Config) *Ring {
+	if cfg.Account == "" {
+		cfg.Account = "000000000000"
+	}
+	if cfg.Region == "" {
+		cfg.Region = "us-east-1"
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Ring{cfg: cfg, d: d, keys: make(map[string]*Key), aliases: make(map[string]alias)}
 }
 
 // Faults tells what was wrong with one copy of the ring at Open and has been mended from the other; also an ordinary crash between the
@@ -156,6 +161,19 @@ func (r *Ring) take(c *content) {
 	r.account = c.Account
 }
 
+// content is the present state as it is kept. The caller holds mu.
+func (r *Ring) content() *content {
+	c := &content{Aliases: r.aliases, Account: r.account}
+	for _, k := range r.keys {
+		kk := keptKey{Key: *k, Kept: []keptVersion{}}
+		for _, v := range k.Versions {
+			kk.Kept = append(kk.Kept, keptVersion{v, v.material})
+		}
+		c.Keys = append(c.Keys, kk)
+	}
+	return c
+}
+
 // save makes the present state durable in both copies. The caller holds mu and undoes its change when save fails; after a failed write of
 // the second copy the first may be ahead, so the state counts as unknown and the ring as broken, as after a failed sync.
 func (r *Ring) save() error {
@@ -165,15 +183,7 @@ func (r *Ring) save() error {
 	if err := r.mu.fit(); err != nil {
 		return err
 	}
-	c := content{Aliases: r.aliases, Account: r.account}
-	for _, k := range r.keys {
-		kk := keptKey{Key: *k, Kept: []keptVersion{}}
-		for _, v := range k.Versions {
-			kk.Kept = append(kk.Kept, keptVersion{v, v.material})
-		}
-		c.Keys = append(c.Keys, kk)
-	}
-	b, err := encodeRing(r.root, r.sequence+1, &c)
+	b, err := encodeRing(r.root, r.sequence+1, r.content())
 	if err != nil {
 		return errs.Wrap(errs.Internal, err, "the key ring cannot be encoded")
 	}
@@ -200,6 +210,9 @@ func (r *Ring) Close() error {
 	r.keys = nil
 	clear(r.root)
 	r.broken = errs.New(errs.Unavailable, "the key ring is closed")
+	if r.d == nil { // a copy in memory
+		return nil
+	}
 	return r.d.Close()
 }
 
@@ -244,10 +257,14 @@ func (r *Ring) find(name string) (*Key, error) {
 }
 
 // DataKey makes a fresh data key.
-func (r *Ring) DataKey(ctx context.Context, ref key.Ref) (key.DataKey, error) {
+func (r *Ring) DataKey(_ context.Context, ref key.Ref) (key.DataKey, error) {
+	return r.dataKey(ref, (*Key).usable)
+}
+
+func (r *Ring) dataKey(ref key.Ref, may func(*Key, time.Time) error) (key.DataKey, error) {
 	plain := make([]byte, 32)
 	_, _ = rand.Read(plain) // never fails
-	wrapped, arn, err := r.Encrypt(ctx, ref.Key, plain, ref.Context)
+	wrapped, arn, err := r.encrypt(ref.Key, plain, ref.Context, may)
 	if err != nil {
 		return key.DataKey{}, err
 	}
@@ -256,13 +273,18 @@ func (r *Ring) DataKey(ctx context.Context, ref key.Ref) (key.DataKey, error) {
 
 // Encrypt seals a small plaintext under a key and returns the key's ARN.
 func (r *Ring) Encrypt(_ context.Context, name string, plain []byte, context map[string]string) (ciphertext []byte, arn string, err error) {
+	return r.encrypt(name, plain, context, (*Key).usable)
+}
+
+// encrypt asks may whether the key is good for it.
+func (r *Ring) encrypt(name string, plain []byte, context map[string]string, may func(*Key, time.Time) error) (ciphertext []byte, arn string, err error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	k, err := r.find(name)
 	if err != nil {
 		return nil, "", err
 	}
-	if err := k.usable(r.now()); err != nil {
+	if err := may(k, r.now()); err != nil {
 		return nil, "", err
 	}
 	ciphertext, err = seal(k, plain, context)
@@ -271,6 +293,10 @@ func (r *Ring) Encrypt(_ context.Context, name string, plain []byte, context map
 
 // Decrypt opens what Encrypt or DataKey sealed and returns the key's ARN; errors as Ring.Open.
 func (r *Ring) Decrypt(_ context.Context, ciphertext []byte, context map[string]string) (plain []byte, arn string, err error) {
+	return r.decrypt(ciphertext, context, (*Key).usable)
+}
+
+func (r *Ring) decrypt(ciphertext []byte, context map[string]string, may func(*Key, time.Time) error) (plain []byte, arn string, err error) {
 	id, version, err := keyOf(ciphertext)
 	if err != nil {
 		return nil, "", err
@@ -284,7 +310,7 @@ func (r *Ring) Decrypt(_ context.Context, ciphertext []byte, context map[string]
 	if !ok { // of another ring, or damaged: the same to the caller
 		return nil, "", invalidCiphertext()
 	}
-	if err := k.usable(r.now()); err != nil {
+	if err := may(k, r.now()); err != nil {
 		return nil, "", err
 	}
 	v := k.version(version)
@@ -296,8 +322,12 @@ func (r *Ring) Decrypt(_ context.Context, ciphertext []byte, context map[string]
 }
 
 // Open unwraps a data key.
-func (r *Ring) Open(ctx context.Context, wrapped []byte, context map[string]string) (key.DataKey, error) {
-	plain, arn, err := r.Decrypt(ctx, wrapped, context)
+func (r *Ring) Open(_ context.Context, wrapped []byte, context map[string]string) (key.DataKey, error) {
+	return r.openKey(wrapped, context, (*Key).usable)
+}
+
+func (r *Ring) openKey(wrapped []byte, context map[string]string, may func(*Key, time.Time) error) (key.DataKey, error) {
+	plain, arn, err := r.decrypt(wrapped, context, may)
 	if err != nil {
 		return key.DataKey{}, err
 	}
