@@ -24,6 +24,12 @@ func TestSlowCallers(t *testing.T) {
 	big := strings.Repeat("0123456789abcdef", 2<<20)
 	s3("PUT", "/slow/big", big).send(t, g).accepted(t, "a large object")
 
+	head, err := net.Dial("tcp", strings.TrimPrefix(g.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer head.Close()
+	fmt.Fprint(head, "GET / HTTP/1.1\r\nHost: x\r\n") // and its header never ends
 	var slow sync.WaitGroup
 	for n := range 50 {
 		c := s3("PUT", fmt.Sprint("/slow/", n), strings.Repeat("x", 10_000))
@@ -45,6 +51,12 @@ func TestSlowCallers(t *testing.T) {
 	}
 	if n, err := io.Copy(io.Discard, resp.Body); err == nil {
 		t.Errorf("a caller that took nothing for three seconds got all %d bytes", n)
+	}
+	if err := head.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(head); err != nil || strings.Contains(string(b), " 200 ") {
+		t.Errorf("a header without end is still waited for: %v %q", err, b)
 	}
 	sound(t, g)
 }
