@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/galen-health/galen/platform/errs"
+	"github.com/galen-health/galen/platform/job"
 	"github.com/galen-health/galen/platform/record"
 )
 
@@ -41,13 +42,14 @@ var (
 	auditBehind       = describe("audit_lag_entries", "Acknowledged entries that the tree or the look-up index has not taken up yet.", "part")
 	auditFailed       = describe("audit_failed", "1 when the audit log takes nothing any more until the server is started anew.")
 	jobsOpen          = describe("jobs_open", "Jobs that wait or run, in every process on the store.", "kind")
+	jobsEnded         = describe("jobs_ended_total", "Jobs that this process brought to an end.", "kind", "state")
 	jobsRunning       = describe("jobs_running", "Jobs that run in this process.", "kind")
 	eventLag          = describe("event_lag_seconds", "Age of the oldest event that a subscriber has not had.", "subscriber")
 )
 
 // Describe implements prometheus.Collector.
 func (m *engineMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{recordCommits, recordVersions, recordMessages, recordRetries, recordBytes, recordCache, recordCompactions, auditEntries, auditBehind, auditFailed, jobsOpen, jobsRunning, eventLag} {
+	for _, d := range []*prometheus.Desc{recordCommits, recordVersions, recordMessages, recordRetries, recordBytes, recordCache, recordCompactions, auditEntries, auditBehind, auditFailed, jobsOpen, jobsRunning, jobsEnded, eventLag} {
 		ch <- d
 	}
 }
@@ -105,6 +107,9 @@ func (m *engineMetrics) counts(ctx context.Context) []prometheus.Metric {
 	if load, err := m.e.jobs.Load(ctx); err == nil {
 		for kind, l := range load {
 			out = append(out, gauge(jobsOpen, float64(l.Open), kind), gauge(jobsRunning, float64(l.Running), kind))
+			for _, state := range []job.State{job.Done, job.Failed, job.Cancelled} {
+				out = append(out, prometheus.MustNewConstMetric(jobsEnded, prometheus.CounterValue, float64(l.Ended[state]), kind, string(state)))
+			}
 		}
 	} else {
 		m.missing("jobs", err)

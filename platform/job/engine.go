@@ -43,8 +43,9 @@ type Engine struct {
 
 	mu      sync.Mutex
 	kinds   map[string]Kind
-	busy    map[string]int          // running now, by kind
-	running map[runKey]*run         // of this process
+	busy    map[string]int  // running now, by kind
+	running map[runKey]*run // of this process
+	ended   map[string]map[State]int64
 	dirty   map[record.Space]bool   // spaces that may hold work for us
 	waiting map[record.Space]bool   // spaces whose work found no free place
 	all     bool                    // look through every space at the next turn
@@ -95,7 +96,7 @@ func New(store record.Store, cfg Config) (*Engine, error) {
 	_, _ = rand.Read(id[:]) // never fails (crypto/rand)
 	return &Engine{
 		store: store, cfg: cfg, owner: hex.EncodeToString(id[:]),
-		kinds: map[string]Kind{}, busy: map[string]int{}, running: map[runKey]*run{},
+		kinds: map[string]Kind{}, busy: map[string]int{}, running: map[runKey]*run{}, ended: map[string]map[State]int64{},
 		dirty: map[record.Space]bool{}, waiting: map[record.Space]bool{}, again: map[record.Space]*timer{}, all: true,
 		wake: make(chan struct{}, 1),
 	}, nil

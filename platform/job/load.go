@@ -2,6 +2,7 @@ package job
 
 import (
 	"context"
+	"maps"
 
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/record"
@@ -11,6 +12,8 @@ import (
 type Load struct {
 	Open    int64 // of the store: waiting and running, in whatever process
 	Running int   // in this process
+	// Ended counts those that this process brought to an end: done, failed, cancelled.
+	Ended map[State]int64
 }
 
 // Load counts the jobs of every registered kind, in all spaces.
@@ -18,7 +21,7 @@ func (e *Engine) Load(ctx context.Context) (map[string]Load, error) {
 	out := map[string]Load{}
 	e.mu.Lock()
 	for name := range e.kinds {
-		out[name] = Load{Running: e.busy[name]}
+		out[name] = Load{Running: e.busy[name], Ended: maps.Clone(e.ended[name])}
 	}
 	e.mu.Unlock()
 	spaces, err := e.store.Spaces(ctx)

@@ -36,7 +36,7 @@ func TestLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if load["slow"] != (job.Load{Open: 3, Running: 1}) || load["idle"] != (job.Load{}) || len(load) != 2 {
+	if l := load["slow"]; l.Open != 3 || l.Running != 1 || len(l.Ended) != 0 || load["idle"].Open != 0 || len(load) != 2 {
 		t.Errorf("%+v", load)
 	}
 	close(letGo)
@@ -44,7 +44,7 @@ func TestLoad(t *testing.T) {
 		if load, err = e.Load(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if load["slow"] == (job.Load{}) {
+		if l := load["slow"]; l.Open == 0 && l.Running == 0 && l.Ended[job.Done] == 3 {
 			return
 		}
 		if time.Now().After(deadline) {

@@ -56,6 +56,12 @@ func (e *Engine) launch(space record.Space, id string, kind Kind, s *stored) {
 		e.mu.Lock()
 		delete(e.running, runKey{space, id})
 		e.busy[kind.Name]--
+		if s := r.state(); s != Queued && s != Running {
+			if e.ended[kind.Name] == nil {
+				e.ended[kind.Name] = map[State]int64{}
+			}
+			e.ended[kind.Name][s]++
+		}
 		for sp := range e.waiting { // a place is free
 			e.dirty[sp] = true
 		}
@@ -291,6 +297,13 @@ func (r *run) Progress(done, total int64, unit string) {
 	r.mu.Lock()
 	r.done, r.total, r.unit = done, total, unit
 	r.mu.Unlock()
+}
+
+// state is the job's as this run last wrote it.
+func (r *run) state() State {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.s.State
 }
 
 // unfinished says that the job may have to run again.
