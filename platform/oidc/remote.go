@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/limits"
@@ -67,6 +68,7 @@ type Remote struct {
 	address string
 	now     func() time.Time
 
+	flight  singleflight.Group // one fetch at a time; who finds its key among the kept ones does not wait for it
 	mu      sync.Mutex
 	set     Set
 	fetched time.Time // the last success
@@ -87,26 +89,39 @@ func At(dial *safedial.Dialer, address string) *Remote {
 // Find implements Keys. A key that is not among the kept ones makes it fetch again, not more often than every half minute; keys that were fetched within the
 // hour are still good when the issuer cannot be reached.
 func (r *Remote) Find(ctx context.Context, kid string) ([]jose.JSONWebKey, error) {
+	found, fresh, try, err := r.kept(ctx, kid)
+	if fresh && len(found) > 0 || !try {
+		return found, err
+	}
+	ctx = context.WithoutCancel(ctx) // others wait for the same answer; the client has a time limit of its own
+	_, _, _ = r.flight.Do("", func() (any, error) {
+		if _, _, try, _ := r.kept(ctx, kid); !try { // it was fetched while this one waited
+			return nil, nil
+		}
+		set, err := r.fetch(ctx)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.tried = r.now()
+		if r.failed = err; err == nil {
+			r.set, r.fetched = set, r.tried
+		}
+		return nil, nil
+	})
+	found, _, _, err = r.kept(ctx, kid)
+	return found, err
+}
+
+// kept looks among the kept keys. try says that it is time to fetch; err is the last failure when nothing kept is good any more.
+func (r *Remote) kept(ctx context.Context, kid string) (found []jose.JSONWebKey, fresh, try bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.now()
-	found, _ := r.set.Find(ctx, kid)
-	fresh := r.set != nil && now.Sub(r.fetched) < keep
-	if fresh && len(found) > 0 {
-		return found, nil
+	fresh, try = r.set != nil && now.Sub(r.fetched) < keep, now.Sub(r.tried) >= again
+	if !fresh {
+		return nil, false, try, r.failed
 	}
-	if now.Sub(r.tried) >= again {
-		r.tried = now
-		set, err := r.fetch(ctx)
-		if r.failed = err; err == nil {
-			r.set, r.fetched, fresh = set, now, true
-			found, _ = set.Find(ctx, kid)
-		}
-	}
-	if !fresh && r.failed != nil {
-		return nil, r.failed
-	}
-	return found, nil
+	found, err = r.set.Find(ctx, kid)
+	return found, true, try, err
 }
 
 func (r *Remote) fetch(ctx context.Context) (Set, error) {

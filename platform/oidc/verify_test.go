@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -233,6 +234,39 @@ func TestRemoteKeys(t *testing.T) {
 	}
 	if _, err := oidc.At(open, s.URL+"/nothing").Find(ctx, "a"); errs.As(err).Name != oidc.ErrUnheard {
 		t.Errorf("no keys there: %v", err)
+	}
+}
+
+// TestOneFetchForMany: callers that come at once wait for one fetch, and one that goes away does not spoil it for the others.
+func TestOneFetchForMany(t *testing.T) {
+	k := ec(t)
+	keys := oidc.Set{{Key: &k.PublicKey, KeyID: "a"}}
+	var fetches atomic.Int32
+	s := idp(t, &keys, &fetches, new(atomic.Bool))
+	dial, err := safedial.New([]string{"127.0.0.1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := oidc.Discovered(dial, s.URL)
+	gone, cancel := context.WithCancel(ctx)
+	cancel()
+	var wg sync.WaitGroup
+	for i := range 32 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			c := ctx
+			if i%4 == 0 {
+				c = gone
+			}
+			if found, err := r.Find(c, "a"); err != nil || len(found) != 1 {
+				t.Errorf("%d keys, %v", len(found), err)
+			}
+		}()
+	}
+	wg.Wait()
+	if n := fetches.Load(); n != 1 {
+		t.Errorf("%d fetches, want 1", n)
 	}
 }
 
