@@ -3,16 +3,20 @@ package audit
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	checkpoint "github.com/transparency-dev/formats/log"
 	"github.com/transparency-dev/merkle/proof"
 	"github.com/transparency-dev/merkle/rfc6962"
 	"github.com/transparency-dev/tessera/client"
+	"golang.org/x/mod/sumdb/note"
 
 	"github.com/galen-health/galen/platform/errs"
 )
@@ -89,4 +93,20 @@ func sound(ctx context.Context, dir string) error {
 		return errs.New(errs.Corrupt, "the audit log in %s has a checkpoint of %d entries and has lost the state of its tree", dir, cp.Size)
 	}
 	return s.follows(ctx, files, &cp)
+}
+
+// wholeVerifier checks that the folder's public key is written in the one way that it is; hexadecimal and base64 forgive some flipped bits. A folder whose key was
+// replaced is found by whoever kept the key.
+func wholeVerifier(dir string, v note.Verifier) error {
+	b, err := os.ReadFile(filepath.Join(dir, verifierFile))
+	if err != nil {
+		return errs.Wrap(errs.Corrupt, err, "the audit log in %s has no %s", dir, verifierFile)
+	}
+	prefix := fmt.Sprintf("%s+%08x+", v.Name(), v.KeyHash())
+	key, ok := strings.CutPrefix(string(b), prefix)
+	key, end := strings.CutSuffix(key, "\n")
+	if raw, err := base64.StdEncoding.Strict().DecodeString(key); !ok || !end || err != nil || base64.StdEncoding.EncodeToString(raw) != key {
+		return errs.New(errs.Corrupt, "the public key of the audit log (%s) is damaged, or not the one given", verifierFile)
+	}
+	return nil
 }

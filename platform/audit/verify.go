@@ -59,6 +59,9 @@ func Verify(ctx context.Context, dir, verifier string, since []byte) (Report, er
 	if err := check(ctx, files, cp); err != nil {
 		return r, errs.Wrap(errs.Corrupt, err, "the audit log does not match its checkpoint of %d entries: entries were altered, removed or damaged", cp.Size)
 	}
+	if err := wholeVerifier(dir, v); err != nil {
+		return r, err
+	}
 	signer, err := os.ReadFile(filepath.Join(dir, signerFile))
 	if err == nil {
 		_, err = parseSigner(signer)
