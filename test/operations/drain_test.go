@@ -15,8 +15,8 @@ import (
 	"github.com/galen-health/galen/test/galen"
 )
 
-// upload sends an object whose second half waits for letGo; done gets the answer's status, 0 when the connection broke.
-func (p *process) upload(bucket, key string) (letGo chan struct{}, done chan int) {
+// upload sends an object over HTTP/1.1 or HTTP/2 whose second half waits for letGo; done gets the answer's status, 0 when the connection broke.
+func (p *process) upload(bucket, key string, h2 bool) (letGo chan struct{}, done chan int) {
 	p.t.Helper()
 	letGo, done = make(chan struct{}), make(chan int, 1)
 	body := &slowBody{strings.NewReader("first half, "), letGo, strings.NewReader("second half")}
@@ -30,7 +30,10 @@ func (p *process) upload(bucket, key string) (letGo chan struct{}, done chan int
 		p.t.Fatal(err)
 	}
 	go func() {
-		resp, err := http.DefaultTransport.RoundTrip(r)
+		t := &http.Transport{Protocols: new(http.Protocols)}
+		t.Protocols.SetHTTP1(!h2)
+		t.Protocols.SetUnencryptedHTTP2(h2)
+		resp, err := t.RoundTrip(r)
 		if err != nil {
 			done <- 0
 			return
@@ -48,13 +51,19 @@ func (p *process) upload(bucket, key string) (letGo chan struct{}, done chan int
 // TestDrain: after SIGTERM the server says that it is not ready and takes requests a while; then it takes none, ends those in progress, and ends well. What it
 // acknowledged is there at the next start.
 func TestDrain(t *testing.T) {
+	for name, h2 := range map[string]bool{"HTTP1": false, "HTTP2": true} {
+		t.Run(name, func(t *testing.T) { drains(t, h2) })
+	}
+}
+
+func drains(t *testing.T, h2 bool) {
 	dir := t.TempDir()
 	p := start(t, dir, "--drain-delay", "1s")
 	ctx := context.Background()
 	if _, err := s3.NewClient(p.client()).CreateBucket(ctx, &s3.CreateBucketInput{Bucket: "drain"}); err != nil {
 		t.Fatal(err)
 	}
-	letGo, done := p.upload("drain", "object")
+	letGo, done := p.upload("drain", "object", h2)
 	p.signal(syscall.SIGTERM)
 	p.until("it drains", func() bool { status, body := p.admin("/readyz"); return status == 503 && body == "draining\n" })
 	if status, _ := p.admin("/livez"); status != 200 {
@@ -99,7 +108,7 @@ func TestDrainCutsOff(t *testing.T) {
 	if _, err := s3.NewClient(p.client()).CreateBucket(ctx, &s3.CreateBucketInput{Bucket: "drain"}); err != nil {
 		t.Fatal(err)
 	}
-	letGo, done := p.upload("drain", "object")
+	letGo, done := p.upload("drain", "object", false)
 	p.signal(syscall.SIGTERM)
 	ended := p.wait()
 	close(letGo) // only now: the client does not give up while its body is being read
@@ -125,7 +134,7 @@ func TestSecondSignal(t *testing.T) {
 	if _, err := s3.NewClient(p.client()).CreateBucket(context.Background(), &s3.CreateBucketInput{Bucket: "drain"}); err != nil {
 		t.Fatal(err)
 	}
-	letGo, _ := p.upload("drain", "object")
+	letGo, _ := p.upload("drain", "object", false)
 	defer close(letGo)
 	p.signal(syscall.SIGTERM)
 	p.until("it drains", func() bool { status, _ := p.admin("/readyz"); return status == 503 })
