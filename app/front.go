@@ -87,7 +87,9 @@ func (f *front) serve(s *http.Server, l net.Listener) {
 // dispatch keeps the few operator's paths apart from the edge, whose paths must reach it as they were sent.
 func (f *front) dispatch(operator http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if operatorPath(r.URL.Path) && !sigv4.IsSigned(r) { // a signed request may mean a bucket of that name
+		// The edge leaves a deadline for the end of its answers, which is none of the next one's.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // a writer without deadlines has none to forget
+		if operatorPath(r.URL.Path) && !sigv4.IsSigned(r) {             // a signed request may mean a bucket of that name
 			operator.ServeHTTP(w, r)
 			return
 		}

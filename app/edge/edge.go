@@ -125,14 +125,8 @@ func (w *writer) Write(b []byte) (int, error) {
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
-	if w.conn != nil && w.conn.SetWriteDeadline(time.Now().Add(w.grace)) != nil {
-		w.conn = nil
-	}
-	n, err := w.ResponseWriter.Write(b)
+	n, err := w.paced(b)
 	w.n += int64(n)
-	if w.conn != nil {
-		_ = w.conn.SetWriteDeadline(time.Time{}) // it took one a moment ago
-	}
 	return n, err
 }
 
@@ -153,9 +147,8 @@ func (e *Edge) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		v.in = newCounted(rw, r, e.cfg.Pace, e.cfg.Load.Body)
 		v.r.Body = v.in
 	}
-	if e.cfg.Pace.Grace > 0 {
-		v.w.grace, v.w.conn = e.cfg.Pace.Grace, http.NewResponseController(rw)
-	}
+	v.w.pace(e.cfg.Pace)
+	defer v.w.last()
 	h := v.w.Header()
 	h.Set("X-Amzn-Requestid", v.id)
 	h.Set("X-Amz-Request-Id", v.id)

@@ -106,3 +106,54 @@ func (c *counted) stream() {
 		c.pace = Pace{Grace: max(c.pace.Grace, streamGrace)}
 	}
 }
+
+// piece is how much of an answer must be taken within the grace.
+const piece = 256 << 10
+
+// pace begins an answer. What the last one on the connection left as its deadline counts no more.
+func (w *writer) pace(p Pace) {
+	if p.Grace <= 0 {
+		return
+	}
+	if conn := http.NewResponseController(w.ResponseWriter); conn.SetWriteDeadline(time.Time{}) == nil {
+		w.grace, w.conn = p.Grace, conn
+	}
+}
+
+// paced writes in pieces, each of which the caller has to take in time. Between them nothing is waited for, so nothing counts: an answer may be long in the making.
+func (w *writer) paced(b []byte) (n int, err error) {
+	if w.conn == nil {
+		return w.ResponseWriter.Write(b)
+	}
+	for first := true; first || len(b) > 0; first = false {
+		_ = w.conn.SetWriteDeadline(time.Now().Add(w.grace)) // it took the first one
+		k, err := w.ResponseWriter.Write(b[:min(len(b), piece)])
+		n, b = n+k, b[k:]
+		if err != nil {
+			return n, err // and the deadline stays: nothing more can be sent
+		}
+	}
+	_ = w.conn.SetWriteDeadline(time.Time{})
+	return n, nil
+}
+
+// FlushError sends what is buffered; http.ResponseController looks for it.
+func (w *writer) FlushError() error {
+	conn := http.NewResponseController(w.ResponseWriter)
+	if w.conn == nil {
+		return conn.Flush()
+	}
+	_ = w.conn.SetWriteDeadline(time.Now().Add(w.grace)) // it took the first one
+	if err := conn.Flush(); err != nil {
+		return err
+	}
+	_ = w.conn.SetWriteDeadline(time.Time{})
+	return nil
+}
+
+// last bounds what the server sends by itself once the handler has returned: the end of the answer, for which it may wait for the end of the body first.
+func (w *writer) last() {
+	if w.conn != nil {
+		_ = w.conn.SetWriteDeadline(time.Now().Add(2 * w.grace))
+	}
+}

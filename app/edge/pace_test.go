@@ -81,3 +81,50 @@ func TestSlowBody(t *testing.T) {
 		}
 	}
 }
+
+// TestSlowTaker: a caller that takes nothing is cut off; one that takes slowly gets a large answer that is written at once whole, and a connection can be used
+// again after it rested for longer than the grace.
+func TestSlowTaker(t *testing.T) {
+	h := newHarness(t)
+	h.edge.cfg.Pace = Pace{Grace: 200 * time.Millisecond}
+	large := []byte(strings.Repeat("x", 64<<20))
+	written := make(chan error, 2)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		out := &writer{ResponseWriter: w}
+		out.pace(h.edge.cfg.Pace)
+		defer out.last()
+		_, err := out.Write(large)
+		written <- err
+	}))
+	defer server.Close()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(server.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	if err := <-written; err == nil {
+		t.Error("an answer of 64 MiB was taken by a caller that takes nothing")
+	}
+	resp, err := http.Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for buf := make([]byte, 1<<20); ; {
+		k, err := io.ReadFull(resp.Body, buf)
+		if n += k; err != nil {
+			break
+		}
+		time.Sleep(10 * time.Millisecond) // in all three times the grace
+	}
+	if err := <-written; err != nil || n != len(large) {
+		t.Errorf("a slow caller got %d bytes of %d: %v", n, len(large), err)
+	}
+	for range 2 {
+		if r := h.send(root, "s3", "GET", "/bucket/k", nil, ""); r.status != 200 {
+			t.Errorf("a connection that rested: %d %s", r.status, r.body)
+		}
+		time.Sleep(500 * time.Millisecond)
+	}
+}
