@@ -1,7 +1,8 @@
 package aws_test
 
 import (
-	"bytes"
+	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,7 +23,12 @@ type step struct {
 // The command line client, as a smoke test: each service's listing and a write of it, and the transfers of `aws s3`.
 func TestCLI(t *testing.T) {
 	g := galen.Start(t)
-	cli := galen.Tool(t, "aws")
+	once := exec.Command(galen.Tool(t, "aws"), "sts", "get-caller-identity") // the program itself; the rest through its driver
+	once.Env = g.Env()
+	if out, err := once.CombinedOutput(); err != nil || !strings.Contains(string(out), galen.Account) {
+		t.Fatalf("aws sts get-caller-identity: %v\n%s", err, out)
+	}
+	cli := startCLI(t, g)
 	dir := t.TempDir()
 	files := map[string]string{"in/a.txt": "one", "in/deep/b.txt": "two", "in/deep/c d.txt": "three", "large": strings.Repeat("0123456789abcdef", 600_000)} // large: in parts
 	for name, body := range files {
@@ -77,7 +83,7 @@ func TestCLI(t *testing.T) {
 		{"connecthealth list-domains", "{domain}", ""},
 		{"healthlake wait fhir-datastore-active --datastore-id {lake}", "", ""}, // late: between two looks it sleeps a minute
 	} {
-		if out := run(t, g, cli, s, kept); s.keep != "" {
+		if out := cli.run(t, s, kept); s.keep != "" {
 			name, field, _ := strings.Cut(s.keep, "=")
 			m := regexp.MustCompile(`"` + field + `": "([^"]+)"`).FindStringSubmatch(out)
 			if m == nil {
@@ -93,8 +99,43 @@ func TestCLI(t *testing.T) {
 	}
 }
 
-// run makes one call and returns its standard output.
-func run(t *testing.T, g *galen.Server, cli string, s step, kept map[string]string) string {
+// client is the command line client, kept running.
+type client struct {
+	in  *json.Encoder
+	out *json.Decoder
+}
+
+type printed struct {
+	RC       int
+	Out, Err string
+}
+
+func startCLI(t *testing.T, g *galen.Server) *client {
+	t.Helper()
+	cmd := exec.Command(galen.Tool(t, "python3"), filepath.Join(galen.Root(), "test", "clients", "cli.py"))
+	cmd.Env, cmd.Stderr = g.Env(), os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = in.Close() // ends it
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the command line client ended with %v", err)
+		}
+	})
+	return &client{json.NewEncoder(in), json.NewDecoder(out)}
+}
+
+// run makes one call and returns what it printed.
+func (c *client) run(t *testing.T, s step, kept map[string]string) string {
 	t.Helper()
 	fill := func(text string) string {
 		for name, value := range kept {
@@ -106,17 +147,16 @@ func run(t *testing.T, g *galen.Server, cli string, s step, kept map[string]stri
 	for i := range args {
 		args[i] = fill(args[i])
 	}
-	cmd := exec.Command(cli, args...)
-	cmd.Env = g.Env()
-	var out, errOut bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errOut
-	err := cmd.Run()
+	var p printed
+	if err := errors.Join(c.in.Encode(args), c.out.Decode(&p)); err != nil {
+		t.Fatalf("aws %s: %v", s.args, err)
+	}
 	want, refused := strings.CutPrefix(fill(s.want), "!")
 	switch {
-	case refused && (err == nil || !strings.Contains(errOut.String(), want)):
-		t.Errorf("aws %s: %v, want the error %s, got\n%s%s", s.args, err, want, out.String(), errOut.String())
-	case !refused && (err != nil || !strings.Contains(out.String(), want)):
-		t.Errorf("aws %s: %v, want %q in\n%s%s", s.args, err, want, out.String(), errOut.String())
+	case refused && (p.RC == 0 || !strings.Contains(p.Err, want)):
+		t.Errorf("aws %s: %d, want the error %s, got\n%s%s", s.args, p.RC, want, p.Out, p.Err)
+	case !refused && (p.RC != 0 || !strings.Contains(p.Out, want)):
+		t.Errorf("aws %s: %d, want %q in\n%s%s", s.args, p.RC, want, p.Out, p.Err)
 	}
-	return out.String()
+	return p.Out
 }
