@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/go-jose/go-jose/v4"
 
+	trailapi "github.com/galen-health/galen/aws/cloudtrail"
 	healthlakeapi "github.com/galen-health/galen/aws/healthlake"
 	iamapi "github.com/galen-health/galen/aws/iam"
 	imagingapi "github.com/galen-health/galen/aws/medicalimaging"
@@ -327,6 +329,20 @@ func TestBearerOfAnOutsideProvider(t *testing.T) {
 	}
 	if _, err := s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true }).CreateBucket(ctx, &s3.CreateBucketInput{Bucket: sdkaws.String("by-token")}); err != nil {
 		t.Error(err)
+	}
+	// The trail names who showed a token, whether it was taken or not.
+	trail := trailapi.NewClient(h.g.Client())
+	for event, want := range map[string][]string{"AssumeRoleWithWebIdentity": {"nurse-7", "WebIdentityUser", "AccessDenied|InvalidIdentityToken|ExpiredTokenException"}, "SearchWithGet": {":assumed-role/nurse/nurse-7", "AssumedRole", "Unauthorized"}} {
+		events := must[*trailapi.LookupEventsOutput](t)(trail.LookupEvents(ctx, &trailapi.LookupEventsInput{LookupAttributes: []trailapi.LookupAttribute{{AttributeKey: "EventName", AttributeValue: event}}})).Events
+		var all strings.Builder
+		for _, e := range events {
+			all.WriteString(e.CloudTrailEvent + "\n")
+		}
+		for _, w := range want {
+			if !regexp.MustCompile(w).MatchString(all.String()) {
+				t.Errorf("%s: the trail has no %q in %d events:\n%.3000s", event, w, len(events), all.String())
+			}
+		}
 	}
 	if strings.Contains(h.g.Log(), h.outside(nil)[:40]) || strings.Contains(h.g.Log(), "Bearer ey") {
 		t.Error("the log shows a token")
