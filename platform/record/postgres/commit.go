@@ -179,6 +179,7 @@ func (c *committer) transaction(ctx context.Context, group []*item) (err error) 
 		i.done <- o
 	}
 	c.s.counts.versions.Add(g.versions)
+	nudge(c.s.grown)
 	c.s.counts.messages.Add(g.messages)
 	c.s.counts.retries.Add(uint64(firm))
 	if g.told {

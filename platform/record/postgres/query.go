@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -121,7 +122,15 @@ type orderKey struct {
 
 // page is the statement of a page: which records, one more than asked for, and then their bodies.
 func (c *compiler) page(q record.Query, o over, after *spot) (string, error) {
-	where, err := c.where(q.Where, o)
+	rest := q.Where
+	spanned, spans, err := c.spansOf(q, o)
+	if err != nil {
+		return "", err
+	}
+	if spans != "" {
+		rest = without(q.Where, spanned)
+	}
+	where, err := c.where(rest, o)
 	if err != nil {
 		return "", err
 	}
@@ -144,12 +153,13 @@ func (c *compiler) page(q record.Query, o over, after *spot) (string, error) {
 				return "", err
 			}
 			if no != 0 {
-				walked, err := c.key(k, &from, &where, q, i, no, o)
-				if err != nil {
-					return "", err
-				}
-				if walked {
-					sort = append(sort, walkedSort(by.Desc)...)
+				if i == 0 && spans != "" {
+					from = "galen.posting w JOIN galen.record r ON r.space = w.space AND r.kind = w.kind AND r.pid = w.pid"
+					where = c.postings(o, no, "w") + " AND " + spans + " AND " + where
+					k.sql = walked
+					sort = append(sort, "w.value"+direction(by.Desc), "w.rest"+direction(by.Desc))
+				} else {
+					c.key(k, &from, no, o)
 				}
 			}
 		}
@@ -162,7 +172,7 @@ func (c *compiler) page(q record.Query, o over, after *spot) (string, error) {
 			sort = append(sort, "r.at"+direction(by.Desc))
 		default:
 			columns = append(columns, k.sql+" AS "+column)
-			if !strings.HasPrefix(k.sql, "w.") {
+			if k.sql != walked {
 				sort = append(sort, k.sql+direction(by.Desc)+" NULLS LAST")
 			}
 		}
@@ -193,40 +203,29 @@ func direction(desc bool) string {
 	return " ASC"
 }
 
-// key joins what a record is ordered by: its smallest value, or its largest when descending. When the first order is by an index of single values and the query
-// asks for a span of it, that index itself is walked, and no more of it than the page.
-func (c *compiler) key(k *orderKey, from, where *string, q record.Query, i int, no int16, o over) (walked bool, err error) {
-	if i == 0 && c.v.s.single(q.Kind, q.Order[0].Index) {
-		spans, err := c.spansOf(q, o, no)
-		if err != nil {
-			return false, err
-		}
-		if spans != "" {
-			*from = "galen.posting w JOIN galen.record r ON r.space = w.space AND r.kind = w.kind AND r.pid = w.pid"
-			*where = c.postings(o, no, "w") + " AND " + spans + " AND " + *where
-			k.sql = "w.value || w.rest"
-			return true, nil
-		}
-	}
+// walked is the key of a query that walks an index of single values, which it asks for a span of: it reads no more of it than the page.
+const walked = "w.value || w.rest"
+
+// key joins what a record is ordered by: its smallest value, or its largest when descending.
+func (c *compiler) key(k *orderKey, from *string, no int16, o over) {
 	a, p := c.name("o"), c.name("p")
 	d := direction(k.desc)
 	*from += fmt.Sprintf(" LEFT JOIN LATERAL (SELECT %s.value || %s.rest AS k FROM galen.posting %s WHERE %s AND %s.pid = r.pid ORDER BY %s.value%s, %s.rest%s LIMIT 1) %s ON true",
 		p, p, p, c.postings(o, no, p), p, p, d, p, d, a)
 	k.sql = a + ".k"
-	return false, nil
 }
 
-func walkedSort(desc bool) []string {
-	return []string{"w.value" + direction(desc), "w.rest" + direction(desc)}
-}
-
-// spansOf is the condition on w of the spans of an index that every match lies in; "" when the query asks for none.
-func (c *compiler) spansOf(q record.Query, o over, no int16) (string, error) {
+// spansOf finds the span of the first order's index that every match lies in, if the index has single values: its place among the nodes, and the condition on the
+// posting w; "" when there is none.
+func (c *compiler) spansOf(q record.Query, o over) (at int, cond string, err error) {
+	if len(q.Order) == 0 || !c.v.s.single(q.Kind, q.Order[0].Index) {
+		return 0, "", nil
+	}
 	nodes, ok := q.Where.(record.And)
 	if !ok {
 		nodes = record.And{q.Where}
 	}
-	for _, x := range nodes {
+	for i, x := range nodes {
 		index := ""
 		switch n := x.(type) {
 		case record.Range:
@@ -235,11 +234,23 @@ func (c *compiler) spansOf(q record.Query, o over, no int16) (string, error) {
 			index = n.Index
 		}
 		if index == q.Order[0].Index {
-			_, cond, err := c.leaf(x, o, "w")
-			return cond, err
+			no, cond, err := c.leaf(x, o, "w")
+			if no == 0 {
+				cond = ""
+			}
+			return i, cond, err
 		}
 	}
-	return "", nil
+	return 0, "", nil
+}
+
+// without is a query without one of its nodes, which w answers for.
+func without(where record.Expr, at int) record.Expr {
+	nodes, ok := where.(record.And)
+	if !ok {
+		return nil
+	}
+	return slices.Delete(slices.Clone(nodes), at, at+1)
 }
 
 // after is the condition that a record comes after a place.
@@ -260,7 +271,7 @@ func (c *compiler) after(keys []orderKey, at *spot, desc bool) string {
 		default:
 			a := c.arg(value)
 			sql = fmt.Sprintf("(%s %s %s OR %s IS NULL OR %s = %s AND (%s))", k.sql, op(k.desc), a, k.sql, k.sql, a, sql)
-			if k.sql == "w.value || w.rest" { // lets the index begin there
+			if k.sql == walked { // lets the index begin there
 				sql = fmt.Sprintf("w.value %s= %s AND %s", op(k.desc), c.arg(value[:min(len(value), 2*maxValue)]), sql)
 			}
 		}

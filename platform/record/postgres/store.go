@@ -39,6 +39,7 @@ type Store struct {
 	outbox   cipher.AEAD // of messages
 	id       string
 	counts   counts
+	grown    chan struct{} // versions were written
 	locks    guard.Names
 	queue    queue
 	inUse    guard.InUse
@@ -61,7 +62,7 @@ func Open(ctx context.Context, url string, ring key.Ring, opts Options) (*Store,
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{cfg: cfg, ring: ring, now: opts.Now, patience: opts.Patience, settle: opts.Settle, changed: make(chan struct{}, 1), gates: newGates(cfg.MaxConns),
+	s := &Store{cfg: cfg, ring: ring, now: opts.Now, patience: opts.Patience, settle: opts.Settle, changed: make(chan struct{}, 1), grown: make(chan struct{}, 1), gates: newGates(cfg.MaxConns),
 		kinds: map[string]*record.KindDef{}, names: map[string]int16{}, back: map[int16]string{}, spaces: map[record.Space]*space{}}
 	if s.now == nil {
 		s.now = time.Now
@@ -84,6 +85,7 @@ func Open(ctx context.Context, url string, ring key.Ring, opts Options) (*Store,
 	s.work.Go(func() { s.commits(work) })
 	s.work.Go(func() { s.listen(work) })
 	s.work.Go(func() { s.sweep(work) })
+	s.work.Go(func() { s.analyze(work) })
 	return s, nil
 }
 

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"os"
 	"testing"
 
 	"github.com/galen-health/galen/platform/key"
@@ -25,7 +26,11 @@ func ring(t testing.TB, dir string) key.Ring {
 	return r
 }
 
+// The suite is the same as Pebble's; of its random queries fewer are asked by default, for each is a statement to plan. GALEN_RECORD_QUERIES says how many.
 func TestSuite(t *testing.T) {
+	if os.Getenv("GALEN_RECORD_QUERIES") == "" {
+		t.Setenv("GALEN_RECORD_QUERIES", "1000")
+	}
 	server := pgtest.Start(t)
 	recordtest.Suite(t, func(t *testing.T) recordtest.Backend {
 		url, keys := server.Database(t), ring(t, t.TempDir())
