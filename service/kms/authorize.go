@@ -9,6 +9,7 @@ import (
 
 	api "github.com/galen-health/galen/aws/kms"
 	"github.com/galen-health/galen/platform/authz"
+	"github.com/galen-health/galen/platform/call"
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/key"
 )
@@ -249,6 +250,9 @@ func (s *Service) MayUse(ctx context.Context, u key.Use) (string, error) {
 		if u.Action == "kms:CreateGrant" {
 			r.Context["kms:GrantIsForAWSResource"] = "true"
 		}
+		c := *call.From(ctx)
+		c.Via = u.Via + ".amazonaws.com" // aws:ViaAWSService, aws:CalledVia
+		ctx = call.With(ctx, &c)
 	}
 	if err := s.authz.Check(ctx, r); err != nil {
 		return "", err

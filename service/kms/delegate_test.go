@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	api "github.com/galen-health/galen/aws/kms"
+	"github.com/galen-health/galen/platform/key"
 )
 
 // TestGrantsOfGrants: who may make grants by a grant may pass on what it has and nothing more.
@@ -70,4 +71,17 @@ func TestGrantsAsPoliciesSeeThem(t *testing.T) {
 	denied(t, make("nurse", subset, "Encrypt", "Decrypt"), "another operation")
 	denied(t, make("eve", subset, "Encrypt"), "another grantee")
 	denied(t, make("nurse", nil, "Encrypt"), "no constraint")
+}
+
+// TestThroughAService: a policy can tell a call that a service makes for the caller from the caller's own.
+func TestThroughAService(t *testing.T) {
+	w := open(t)
+	arn := w.key(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"` + userARN("u") + `"},"Action":"kms:*","Resource":"*","Condition":{"Bool":{"aws:ViaAWSService":"true"},"ForAnyValue:StringEquals":{"aws:CalledVia":"s3.amazonaws.com"}}}]}`)
+	if _, err := w.MayUse(user("u"), key.Use{Action: "kms:GenerateDataKey", Key: arn, Via: "s3"}); err != nil {
+		t.Errorf("through S3: %v", err)
+	}
+	_, err := w.MayUse(user("u"), key.Use{Action: "kms:GenerateDataKey", Key: arn, Via: "omics"})
+	denied(t, err, "through another service")
+	_, err = w.do(user("u"), &api.EncryptInput{KeyId: arn, Plaintext: []byte("x")})
+	denied(t, err, "directly")
 }
