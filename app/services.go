@@ -85,7 +85,7 @@ func openServices(ctx context.Context, cfg *Config, e *engines, local *edge.Loca
 	if err != nil {
 		return nil, err
 	}
-	e.runs = append(e.runs, rules.Run)
+	e.runs = append(e.runs, e.events.Alone("events.deliver", rules.Run))
 	e.closers = append(e.closers, rules.Close)
 	out.add(cfg, "eventbridge", eventsapi.Contract, rules)
 	out.add(cfg, "cloudtrail", trailapi.Contract, cloudtrail.New(e.audit, nil))
@@ -145,5 +145,6 @@ func openServices(ctx context.Context, cfg *Config, e *engines, local *edge.Loca
 		out.add(cfg, c.id, c.contract, c.impl)
 	}
 	out.routes = append(out.routes, explainRoute(e, out.registrations))
+	out.routes = append(out.routes, maintainRoutes(e, cfg, out)...)
 	return out, nil
 }

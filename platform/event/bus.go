@@ -104,7 +104,9 @@ func (b *Bus) Subscribe(name, eventPattern string, fn Subscriber) error {
 	if b.subs[name] != nil {
 		return errs.New(errs.Internal, "subscriber %s is there twice", name)
 	}
-	b.subs[name] = &subscription{bus: b, name: name, pattern: p, fn: fn, rewind: make(chan uint64, 1)}
+	s := &subscription{holder: holder{bus: b, name: name}, pattern: p, fn: fn, rewind: make(chan uint64, 1)}
+	s.replay = s.rewindTo
+	b.subs[name] = s
 	return nil
 }
 

@@ -31,10 +31,17 @@ func newOwner() string {
 	return hex.EncodeToString(id[:])
 }
 
-func (s *subscription) lock() []string { return []string{"event/" + s.name} }
+// holder holds a name among the processes that share a store: a subscriber, or other work that one of them does at a time.
+type holder struct {
+	bus    *Bus
+	name   string
+	replay func(after uint64) // takes up what another process asked for
+}
 
-// hold waits until the subscriber is this process's. It returns the state of its holding, which ends when the lease is lost; release gives it back.
-func (s *subscription) hold(ctx context.Context) (held context.Context, release func(), err error) {
+func (s *holder) lock() []string { return []string{"event/" + s.name} }
+
+// hold waits until the name is this process's. It returns the state of its holding, which ends when the lease is lost; release gives it back.
+func (s *holder) hold(ctx context.Context) (held context.Context, release func(), err error) {
 	b := s.bus
 	for {
 		got := false
@@ -77,7 +84,7 @@ func (b *Bus) binds(until, now time.Time) bool {
 }
 
 // own runs fn in a batch that is committed only while the lease is ours.
-func (s *subscription) own(ctx context.Context, fn func(record.Tx, *lease) error) error {
+func (s *holder) own(ctx context.Context, fn func(record.Tx, *lease) error) error {
 	_, err := s.bus.store.Update(ctx, Space, s.lock(), func(tx record.Tx) error {
 		l, _, err := leases.Get(tx, s.name)
 		if err != nil {
@@ -92,7 +99,7 @@ func (s *subscription) own(ctx context.Context, fn func(record.Tx, *lease) error
 }
 
 // renew keeps the lease until held ends. A lease that could not be renewed before its end is lost.
-func (s *subscription) renew(held context.Context, lost context.CancelFunc) {
+func (s *holder) renew(held context.Context, lost context.CancelFunc) {
 	until := time.Now().Add(s.bus.cfg.Lease)
 	for {
 		if sleep(held, s.bus.cfg.Lease/3); held.Err() != nil {
@@ -107,7 +114,7 @@ func (s *subscription) renew(held context.Context, lost context.CancelFunc) {
 		switch {
 		case err == nil:
 			until = next
-			if rewind != nil {
+			if rewind != nil && s.replay != nil {
 				s.replay(*rewind)
 			}
 		case errors.Is(err, errLeaseLost), time.Now().After(until):
@@ -118,7 +125,7 @@ func (s *subscription) renew(held context.Context, lost context.CancelFunc) {
 }
 
 // ask leaves a replay for whoever holds the subscriber.
-func (s *subscription) ask(ctx context.Context, after uint64) error {
+func (s *holder) ask(ctx context.Context, after uint64) error {
 	_, err := s.bus.store.Update(ctx, Space, s.lock(), func(tx record.Tx) error {
 		l, _, err := leases.Get(tx, s.name)
 		if errs.Is(err, errs.NotFound) {
@@ -144,5 +151,29 @@ func (s *subscription) shared(ctx context.Context) {
 			s.run(held)
 		}
 		release()
+	}
+}
+
+// Alone makes work that one process at a time does out of work that goes on until its context ends. The name is its identity over the processes; when its holder
+// dies, another goes on after the lease. A store that nobody shares needs no lease.
+func (b *Bus) Alone(name string, work func(context.Context) error) func(context.Context) error {
+	if !b.cfg.Shared {
+		return work
+	}
+	h := &holder{bus: b, name: "work/" + name}
+	return func(ctx context.Context) error {
+		for ctx.Err() == nil {
+			held, release, err := h.hold(ctx)
+			if err != nil {
+				return nil // ctx ended
+			}
+			err = work(held)
+			lost := held.Err() != nil
+			release()
+			if err != nil && !lost {
+				return err
+			}
+		}
+		return nil
 	}
 }

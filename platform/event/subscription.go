@@ -40,8 +40,7 @@ var deadLetters = record.Kind[DeadLetter]{
 const saveEvery = 100
 
 type subscription struct {
-	bus     *Bus
-	name    string
+	holder
 	pattern *pattern.Pattern
 	fn      Subscriber
 	rewind  chan uint64
@@ -75,7 +74,7 @@ func (s *subscription) load(ctx context.Context) error {
 	return nil
 }
 
-func (s *subscription) replay(after uint64) {
+func (s *subscription) rewindTo(after uint64) {
 	for {
 		select {
 		case s.rewind <- after:
@@ -175,7 +174,7 @@ func (s *subscription) deliver(ctx context.Context, m record.Message) bool {
 		case <-ctx.Done():
 			return false
 		case after := <-s.rewind:
-			s.replay(after)
+			s.rewindTo(after)
 			return false
 		case <-time.After(s.bus.cfg.Backoff(n)):
 		}

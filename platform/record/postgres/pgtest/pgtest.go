@@ -167,7 +167,7 @@ func (s *Server) Run() error {
 			if s.answers() == nil {
 				return nil
 			}
-			if pid := s.pid(); pid != 0 && syscall.Kill(pid, 0) != nil { // after a crash the last server's children may still be there: again
+			if pid := s.pid(); pid != 0 && ended(pid) { // after a crash the last server's children may still be there: again
 				break
 			}
 			time.Sleep(20 * time.Millisecond)
@@ -184,6 +184,12 @@ func (s *Server) pid() int {
 	b, _ := os.ReadFile(filepath.Join(s.dir, "pid"))
 	n, _ := strconv.Atoi(strings.TrimSpace(string(b)))
 	return n
+}
+
+// ended reports whether a process is gone, or waits for its parent to notice (proc(5): state Z).
+func ended(pid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err != nil || strings.HasPrefix(string(b[strings.LastIndexByte(string(b), ')')+1:]), " Z")
 }
 
 func (s *Server) answers() error {
