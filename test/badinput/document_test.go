@@ -29,6 +29,7 @@ func zeros(n int) string {
 
 // TestDocuments sends documents whose shape is the attack: depth, numbers, names, sizes, encodings.
 func TestDocuments(t *testing.T) {
+	t.Parallel()
 	g := galen.Start(t)
 	store := fhirStore(t, g)
 	deep := func(open, end string, n int) string { return strings.Repeat(open, n) + strings.Repeat(end, n) }

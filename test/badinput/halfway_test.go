@@ -74,6 +74,7 @@ func cut(t *testing.T, g *galen.Server, c call, hard bool) {
 
 // TestHalfUploads cuts an upload of each kind in the middle: what was there before stays, nothing of the half is seen, and the whole can be sent afterwards.
 func TestHalfUploads(t *testing.T) {
+	t.Parallel()
 	g := galen.Start(t)
 	s3 := func(method, path, body string) call {
 		return call{service: "s3", method: method, path: path, body: body}
@@ -149,6 +150,7 @@ func TestHalfUploads(t *testing.T) {
 
 // TestLengths says one length and sends another.
 func TestLengths(t *testing.T) {
+	t.Parallel()
 	g := galen.Start(t)
 	put := call{service: "s3", method: "PUT", path: "/lengths/k", body: "0123456789"}
 	call{service: "s3", method: "PUT", path: "/lengths"}.send(t, g).accepted(t, "a bucket")

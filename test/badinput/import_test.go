@@ -70,6 +70,7 @@ func (j *jobs) recordJob(store, prefix string) map[string]any {
 
 // TestImportsOfBadRecords: bombs and files that are not what they say are counted as the customer's errors, beside what is good.
 func TestImportsOfBadRecords(t *testing.T) {
+	t.Parallel()
 	g := galen.Start(t)
 	j := newJobs(t, g)
 	store := fhirStore(t, g)
@@ -150,6 +151,7 @@ func bgzf(inflated int, says uint32) string {
 
 // TestImportsOfBadReads: each bad source fails by itself with a message, and leaves no read set.
 func TestImportsOfBadReads(t *testing.T) {
+	t.Parallel()
 	g := galen.Start(t)
 	j := newJobs(t, g)
 	store := omicsCall("POST", "/sequencestore", `{"name":"bad"}`).send(t, g).accepted(t, "a sequence store").field(t, "id")
@@ -230,6 +232,7 @@ func deflatedDICOM(n int) string {
 
 // TestImportsOfBadImages: by STOW-RS and by an import job.
 func TestImportsOfBadImages(t *testing.T) {
+	t.Parallel()
 	g := galen.Start(t)
 	j := newJobs(t, g)
 	store := imagingStore(t, g)

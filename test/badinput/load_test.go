@@ -16,6 +16,7 @@ import (
 
 // TestSlowCallers holds that callers who send and take as slowly as they can are cut off, and that meanwhile everybody else is served.
 func TestSlowCallers(t *testing.T) {
+	t.Parallel()
 	g := galen.Start(t, "--body-grace", "1s", "--body-rate", "1000")
 	s3 := func(method, path, body string) call {
 		return call{service: "s3", method: method, path: path, body: body}
@@ -84,6 +85,7 @@ func drip(t *testing.T, conn net.Conn, body string) {
 
 // TestBounds holds a server with low bounds to them, and that what it refuses can be sent again.
 func TestBounds(t *testing.T) {
+	t.Parallel()
 	g := galen.Start(t, "--caller-concurrent", "4", "--max-body", "1048576")
 	list := call{service: "healthlake", header: target("HealthLake.ListFHIRDatastores", "1.0"), body: "{}"}
 	big := call{service: "kms", header: target("TrentService.Encrypt", "1.1"), body: strings.Repeat(" ", 1<<20+1)}
@@ -134,6 +136,7 @@ func TestBounds(t *testing.T) {
 
 // TestRate: the SDK's way with "slow down" gets a client through a low rate.
 func TestRate(t *testing.T) {
+	t.Parallel()
 	g := galen.Start(t, "--caller-rate", "20", "--caller-burst", "5")
 	list := call{service: "s3", method: "GET", path: "/"}
 	refused := 0

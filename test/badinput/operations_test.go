@@ -80,6 +80,7 @@ func wrong(m *aws.Member) any {
 // TestEveryOperation sends each operation nothing, values of the wrong types, half a document and a key twice: the answer is an error of the contract's, and
 // never the server's fault.
 func TestEveryOperation(t *testing.T) {
+	t.Parallel()
 	g := galen.Start(t)
 	var operations, answers atomic.Int64
 	work := make(chan *aws.Operation)

@@ -18,6 +18,7 @@ import (
 // TestKeys stores objects under names that mean something elsewhere. A key is a name and no path: it comes back as it was sent, or is refused; nothing is made
 // outside of the server's own layout.
 func TestKeys(t *testing.T) {
+	t.Parallel()
 	g := galen.Start(t)
 	s3 := func(method, path, body string) answer {
 		return call{service: "s3", method: method, path: path, body: body}.send(t, g)
@@ -89,6 +90,7 @@ func tree(t *testing.T, dir string) string {
 
 // TestResources asks for resources under names that try to leave their data store.
 func TestResources(t *testing.T) {
+	t.Parallel()
 	g := galen.Start(t)
 	store := fhirStore(t, g)
 	images := imagingStore(t, g)
@@ -124,6 +126,7 @@ func TestResources(t *testing.T) {
 
 // TestFolders ingests a folder of tricks: what is no regular file of the folder itself is not followed, and everything else goes its way.
 func TestFolders(t *testing.T) {
+	t.Parallel()
 	g := galen.Start(t)
 	dir, outside := t.TempDir(), t.TempDir()
 	write := func(path string, b []byte) {

@@ -42,6 +42,7 @@ func target(operation, version string) map[string]string {
 
 // TestSignatures breaks the signature of one call of each protocol in every way.
 func TestSignatures(t *testing.T) {
+	t.Parallel()
 	g := galen.Start(t)
 	for _, p := range protocols {
 		t.Run(p.name, func(t *testing.T) {

@@ -51,6 +51,7 @@ func variantTable(t *testing.T, g *galen.Server) {
 }
 
 func TestAthena(t *testing.T) {
+	t.Parallel()
 	g := galen.Start(t)
 	variantTable(t, g)
 	seen := newCalls()

@@ -20,6 +20,7 @@ import (
 )
 
 func TestEvents(t *testing.T) {
+	t.Parallel()
 	g := galen.Start(t, "--allow-host", "127.0.0.1") // the webhook of this test lives there
 	seen := newCalls()
 	c := eventbridge.NewFromConfig(config(g, seen))
@@ -126,6 +127,7 @@ func eventRefused(t *testing.T, c *eventbridge.Client) {
 }
 
 func TestCloudTrail(t *testing.T) {
+	t.Parallel()
 	g := galen.Start(t)
 	ctx := t.Context()
 	seen := newCalls()

@@ -17,6 +17,7 @@ import (
 )
 
 func TestHealthLake(t *testing.T) {
+	t.Parallel()
 	g := galen.Start(t)
 	seen := newCalls()
 	c := healthlake.NewFromConfig(config(g, seen))

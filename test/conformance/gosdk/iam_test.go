@@ -33,6 +33,7 @@ func document(t *testing.T, p *string) string {
 }
 
 func TestIAM(t *testing.T) {
+	t.Parallel()
 	g := galen.Start(t)
 	seen := newCalls()
 	c := iam.NewFromConfig(config(g, seen))
@@ -268,6 +269,7 @@ func iamSimulation(t *testing.T, c *iam.Client) {
 }
 
 func TestSTS(t *testing.T) {
+	t.Parallel()
 	g := galen.Start(t, "--allow-host", "127.0.0.1") // the outside OpenID provider lives there
 	ctx := t.Context()
 	seen := newCalls()

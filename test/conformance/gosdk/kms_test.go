@@ -13,6 +13,7 @@ import (
 )
 
 func TestKMS(t *testing.T) {
+	t.Parallel()
 	g := galen.Start(t)
 	seen := newCalls()
 	c := kms.NewFromConfig(config(g, seen))

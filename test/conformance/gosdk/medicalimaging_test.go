@@ -22,6 +22,7 @@ import (
 )
 
 func TestMedicalImaging(t *testing.T) {
+	t.Parallel()
 	g := galen.Start(t)
 	seen := newCalls()
 	c := medicalimaging.NewFromConfig(config(g, seen))

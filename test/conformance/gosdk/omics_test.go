@@ -30,6 +30,7 @@ type genomics struct {
 }
 
 func TestOmics(t *testing.T) {
+	t.Parallel()
 	g := galen.Start(t)
 	seen := newCalls()
 	o := &genomics{g: g, c: omics.NewFromConfig(config(g, seen)), role: role(t, g, "omics")}

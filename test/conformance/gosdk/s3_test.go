@@ -38,6 +38,7 @@ func content(t *testing.T, body io.ReadCloser) string {
 }
 
 func TestS3(t *testing.T) {
+	t.Parallel()
 	g := galen.Start(t)
 	seen := newCalls()
 	c := s3Client(g, seen)

@@ -34,6 +34,7 @@ func conversation() []byte {
 }
 
 func TestTranscribe(t *testing.T) {
+	t.Parallel()
 	g := galen.Start(t)
 	ctx := t.Context()
 	seen := newCalls()
