@@ -58,7 +58,7 @@ func TestDrain(t *testing.T) {
 
 func drains(t *testing.T, h2 bool) {
 	dir := t.TempDir()
-	p := start(t, dir, "--drain-delay", "1s")
+	p := start(t, dir, "--drain-delay", "2s")
 	ctx := context.Background()
 	if _, err := s3.NewClient(p.client()).CreateBucket(ctx, &s3.CreateBucketInput{Bucket: "drain"}); err != nil {
 		t.Fatal(err)
