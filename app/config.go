@@ -17,6 +17,7 @@ type Config struct {
 	Records  string   `env:"GALEN_RECORDS" help:"Record back end: empty for the embedded one in the data folder, or postgres://USER:PASSWORD@HOST:PORT/DATABASE. Prefer the environment for the password."`
 	Blobs    string   `env:"GALEN_BLOBS" help:"Blob back end: empty for files in the data folder, or s3://BUCKET/PREFIX?endpoint=URL&region=REGION with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."`
 	KeysDir  string   `name:"keys-dir" env:"GALEN_KEYS_DIR" type:"path" help:"Folder of the key ring, for servers that share a record database; keys/ in the data folder when empty."`
+	RootKey  string   `name:"root-key" env:"GALEN_ROOT_KEY_FROM" help:"Where the root key is: env:NAME, file:PATH, passphrase[:VARIABLE], passphrase-file:PATH, vault:URL/transit/keys/KEY or pkcs11:MODULE?token=LABEL&key=LABEL; empty for GALEN_ROOT_KEY, or without it the file root.key of the key folder."`
 	Account  string   `default:"000000000000" env:"GALEN_ACCOUNT_ID" help:"Account id of every ARN."`
 	Region   string   `default:"us-east-1" env:"GALEN_REGION" help:"Region of every ARN."`
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -57,7 +56,7 @@ func openEngines(ctx context.Context, cfg *Config, log *slog.Logger, local *edge
 			e = nil
 		}
 	}()
-	root, err := rootKey()
+	root, err := rootKey(ctx, cfg)
 	if err != nil {
 		return e, err
 	}
@@ -103,15 +102,6 @@ func openKeys(cfg *Config, root []byte) (*keyring.Ring, error) {
 		open = keyring.OpenShared
 	}
 	return open(cfg.keys(), root, keyring.Config{Account: cfg.Account, Region: cfg.Region})
-}
-
-// rootKey is the root key that the environment gives; nil = the key folder's own.
-func rootKey() ([]byte, error) {
-	s := os.Getenv("GALEN_ROOT_KEY")
-	if s == "" {
-		return nil, nil
-	}
-	return keyring.ParseRoot(s)
 }
 
 // start runs the background work until ctx ends; group waits for its end.

@@ -56,7 +56,7 @@ func Verify(ctx context.Context, cfg Config, version string, log *slog.Logger, f
 		what = strings.ReplaceAll(strings.ReplaceAll(what, "; run galen verify", ""), "\n", "; ")
 		fault(where + ": " + what + " → " + mend)
 	}
-	usable, err := verifyKeys(&cfg, &v, say)
+	usable, err := verifyKeys(ctx, &cfg, &v, say)
 	if err != nil {
 		return v, err
 	}
@@ -78,8 +78,8 @@ func Verify(ctx context.Context, cfg Config, version string, log *slog.Logger, f
 }
 
 // verifyKeys checks the key ring by its files alone, before anything mends them. usable is false when no copy opens.
-func verifyKeys(cfg *Config, v *Verified, say func(where, what, mend string)) (usable bool, err error) {
-	root, err := rootKey()
+func verifyKeys(ctx context.Context, cfg *Config, v *Verified, say func(where, what, mend string)) (usable bool, err error) {
+	root, err := rootKey(ctx, cfg)
 	if err != nil {
 		return false, err
 	}
@@ -167,7 +167,7 @@ func openAll(ctx context.Context, cfg *Config, version string, log *slog.Logger)
 // openBare opens what can be opened of the stores.
 func openBare(ctx context.Context, cfg *Config, say func(where, what, mend string)) (e *engines, err error) {
 	e = &engines{}
-	root, err := rootKey()
+	root, err := rootKey(ctx, cfg)
 	if err != nil {
 		return e, err
 	}

@@ -15,6 +15,7 @@ import (
 type adminCmd struct {
 	ExplainAccess explainCmd `cmd:"" name:"explain-access" help:"Say whether WHO may do WHAT on a resource, which statement decides, and why the others do not."`
 	FirstAdmin    firstCmd   `cmd:"" name:"first-administrator" help:"With root's credentials: make the first administrator and an access key, so that root's can be put away."`
+	RootKey       rootKeyCmd `cmd:"" name:"root-key" help:"Where the root key is kept."`
 	Client        clientCmd  `cmd:"" help:"Programs that get bearer tokens from the built-in OpenID provider."`
 }
 
