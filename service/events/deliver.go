@@ -30,6 +30,9 @@ type delivery struct {
 	Due     time.Time       `json:"due"`
 }
 
+// deliveryTopic is of the outbox messages that tell that there is something to deliver.
+const deliveryTopic = "events.delivery"
+
 // Volatile: how often something was tried before is of no interest.
 var deliveries = record.Kind[delivery]{Name: "events.delivery", Volatile: true, Indexes: record.Indexes[delivery]{
 	record.ByTime("due", func(d *delivery) time.Time { return d.Due }),
@@ -91,11 +94,9 @@ func (s *Service) match(ctx context.Context, e *event.Event) error {
 				return err
 			}
 		}
+		tx.Emit(deliveryTopic, nil)
 		return nil
 	})
-	if err == nil {
-		s.poke()
-	}
 	return err
 }
 

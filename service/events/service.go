@@ -86,6 +86,7 @@ func New(ctx context.Context, cfg Config, records record.Store, bus *event.Bus) 
 		return nil, errs.Wrap(errs.Unavailable, err, "the folder of event logs cannot be opened")
 	}
 	s := &Service{cfg: cfg, records: records, http: cfg.Dial.Client(10 * time.Second), files: files, wake: make(chan struct{}, 1), compiled: map[string]*pattern.Pattern{}}
+	bus.Watch(deliveryTopic, func(record.Message) { s.poke() }) // whichever server matched, the one that delivers hears of it
 	return s, bus.Subscribe("events.rules", "", s.match)
 }
 
