@@ -56,6 +56,17 @@ func TestBoto3(t *testing.T) {
 	t.Logf("%d operations implemented, %d of them called by boto3", len(ops), len(ops)-len(unreachable))
 }
 
+// TestBoto3OnPostgres runs the suites that are mostly records on PostgreSQL. GALEN_TEST_RECORDS=postgres runs all of this package there.
+func TestBoto3OnPostgres(t *testing.T) {
+	for _, suite := range []string{"buckets.py", "keys.py", "companions.py", "identity.py", "records.py"} {
+		t.Run(strings.TrimSuffix(suite, ".py"), func(t *testing.T) {
+			g := galen.Start(t, "--allow-host", "127.0.0.1", "--records", galen.Postgres(t).Database(t))
+			r := parse(t, g.Python(suite))
+			t.Logf("%s on PostgreSQL: %d tests, %d operations", suite, r.Passed, len(r.Answered))
+		})
+	}
+}
+
 func TestJavaScript(t *testing.T) {
 	g := galen.Start(t)
 	if r := parse(t, g.Node("suite.js")); r.Passed != 10 {
