@@ -152,7 +152,7 @@ func (h *hospital) people() {
 	h.add("l", "administrator over TLS only", h.user("tls", doc(everything+`,{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"Bool":{"aws:SecureTransport":"false"}}}`), ""), nil)
 	h.add("t", "administrator of another account", call.Principal{Kind: call.IAMUser, ARN: "arn:aws:iam::111111111111:user/eve", ID: "AIDA0000000000000009", Account: "111111111111", Name: "eve"}, tenant{h.app.Directory()})
 	h.add("v", "service omics, for itself", call.Principal{Kind: call.AWSService, ARN: "omics.amazonaws.com"}, nil)
-	for _, token := range [][2]string{{"b", "system/*.rs"}, {"w", "system/Observation.rs"}} {
+	for _, token := range [][2]string{{"b", "system/*.rs"}, {"w", "system/Observation.rs"}, {"q", "patient/*.rs"}} {
 		list, _ := smart.Parse(token[1])
 		h.add(token[0], "token with the scope "+token[1], h.session(admin, "token-"+token[0], doc(everything), smart.Policy(list)), nil)
 	}

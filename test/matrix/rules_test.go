@@ -19,7 +19,7 @@ func forbidden(p *principal, r row) string {
 		return "nothing is for it"
 	case "o":
 		return "what the matrix asks about is of another ward"
-	case "R", "N", "g", "u", "b", "w":
+	case "R", "N", "g", "u", "b", "w", "q":
 		if mutates.MatchString(r.action) && r.action != "healthlake:ProcessBundle" { // the entries of a Bundle are decided one by one
 			return "it only reads"
 		}
@@ -59,6 +59,9 @@ func forbidden(p *principal, r row) string {
 	}
 	if p.letter == "w" && on("medical-imaging:") {
 		return "observations are no images"
+	}
+	if p.letter == "q" && r.action != "healthlake:GetCapabilities" {
+		return "its scopes cannot be enforced, so they give nothing"
 	}
 	return ""
 }
