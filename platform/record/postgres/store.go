@@ -56,7 +56,8 @@ type Store struct {
 
 var _ record.Store = (*Store)(nil)
 
-// Open opens the store in the database that url names (postgres://…), and makes or migrates its schema. An error says what the operator can do.
+// Open opens the store in the database that url names (postgres://…), and makes or migrates its schema. It waits a while for a server that is away; an error says what
+// the operator can do.
 func Open(ctx context.Context, url string, ring key.Ring, opts Options) (*Store, error) {
 	cfg, err := parse(url)
 	if err != nil {
@@ -74,10 +75,11 @@ func Open(ctx context.Context, url string, ring key.Ring, opts Options) (*Store,
 		s.settle = time.Minute
 	}
 	s.queue.init()
-	if err := s.begin(ctx); err != nil {
+	if s.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil { // connects when it is used
 		return nil, failure(err)
 	}
-	if s.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
+	if err := s.retry(ctx, func() error { return s.begin(ctx) }); err != nil { // PostgreSQL may be starting too
+		s.pool.Close()
 		return nil, failure(err)
 	}
 	work, cancel := context.WithCancel(context.Background())
