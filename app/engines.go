@@ -30,6 +30,7 @@ type engines struct {
 	keys       *keyring.Ring
 	records    records
 	blobs      blobs
+	held       *heldBlobs // below the blobs
 	audit      *audit.Merkle
 	authorizer *authz.Evaluator
 	directory  *inside
@@ -56,6 +57,9 @@ func openEngines(ctx context.Context, cfg *Config, log *slog.Logger, local *edge
 			e = nil
 		}
 	}()
+	if err := notRestoring(cfg.DataDir); err != nil {
+		return e, err
+	}
 	root, err := rootKey(ctx, cfg)
 	if err != nil {
 		return e, err
@@ -76,10 +80,12 @@ func openEngines(ctx context.Context, cfg *Config, log *slog.Logger, local *edge
 	if err = e.records.Declare(record.OnceKind.Def()); err != nil {
 		return e, err
 	}
-	if e.blobs, err = openBlobs(ctx, cfg, e.keys); err != nil {
+	stored, err := openBlobs(ctx, cfg, e.keys)
+	if err != nil {
 		return e, err
 	}
-	e.blobs = meterBlobs(e.blobs, e.registry)
+	e.held = &heldBlobs{blobs: stored}
+	e.blobs = meterBlobs(e.held, e.registry)
 	e.closers = append(e.closers, e.blobs.Close)
 	if e.audit, err = audit.Open(ctx, audit.Config{Dir: dir("audit"), Origin: "galen/" + cfg.Account + "/audit", Ring: e.keys, Store: e.records, Server: server, Log: log}); err != nil {
 		return e, err

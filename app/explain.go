@@ -35,14 +35,17 @@ func explainRoute(e *engines, registrations []edge.Registration) httproute.Route
 			_, _ = w.Write(b) // the client may be gone: nothing is left to tell it
 			return nil
 		},
-		Fail: func(w http.ResponseWriter, _ *http.Request, err error) {
-			status := map[errs.Code]int{errs.Invalid: 400, errs.NotFound: 404, errs.Denied: 403, errs.Unauthenticated: 403, errs.TooLarge: 413}[errs.CodeOf(err)]
-			if status == 0 {
-				status = 500
-			}
-			http.Error(w, errs.As(err).Message, status)
-		},
+		Fail: failPlain,
 	}
+}
+
+// failPlain answers an operator's question that has no standard's shape.
+func failPlain(w http.ResponseWriter, _ *http.Request, err error) {
+	status := map[errs.Code]int{errs.Invalid: 400, errs.NotFound: 404, errs.Denied: 403, errs.Unauthenticated: 403, errs.TooLarge: 413}[errs.CodeOf(err)]
+	if status == 0 {
+		status = 500
+	}
+	http.Error(w, errs.As(err).Message, status)
 }
 
 func explain(e *engines, registrations []edge.Registration, r *http.Request) (*authz.Explanation, error) {

@@ -145,5 +145,6 @@ func openServices(ctx context.Context, cfg *Config, e *engines, local *edge.Loca
 		out.add(cfg, c.id, c.contract, c.impl)
 	}
 	out.routes = append(out.routes, explainRoute(e, out.registrations))
+	out.routes = append(out.routes, maintainRoutes(e, cfg, out)...)
 	return out, nil
 }

@@ -9,11 +9,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/galen-health/galen/app/edge"
 	"github.com/galen-health/galen/platform/audit"
+	"github.com/galen-health/galen/platform/backup"
+	"github.com/galen-health/galen/platform/blob"
 	"github.com/galen-health/galen/platform/disk"
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/key/keyring"
@@ -22,10 +25,32 @@ import (
 
 // Verified is how much a verification looked at.
 type Verified struct {
-	Records, Blobs, Keys int64
-	AuditEntries         uint64
-	Unreadable           int64 // records and blobs under keys that are disabled or deleted: they are there, and nobody can open them
-	Faults               int
+	Records      int64  `json:"records"`
+	Blobs        int64  `json:"blobs"`
+	Keys         int64  `json:"keys"`
+	AuditEntries uint64 `json:"auditEntries"`
+	Unreadable   int64  `json:"unreadable,omitempty"` // records and blobs under keys that are disabled or deleted: they are there, and nobody can open them
+	Unnamed      int64  `json:"unnamed,omitempty"`    // blobs that no record names: of writes that were cut off, or just begun; the sweep takes them
+	Faults       int    `json:"faults"`
+	Repaired     int    `json:"repaired,omitempty"`
+}
+
+// Fault is one thing that is not whole.
+type Fault struct {
+	Where string `json:"where"`
+	What  string `json:"what"`
+	Do    string `json:"do"`
+}
+
+func (f Fault) String() string { return f.Where + ": " + f.What + " → " + f.Do }
+
+// VerifyOptions say how a verification goes on.
+type VerifyOptions struct {
+	Repair   bool // make what is derived anew from what it is derived of
+	DryRun   bool // with Repair: only tell what would be made anew
+	Fault    func(Fault)
+	Repaired func(string) // one thing that was made anew, or would be
+	Progress func(backup.Progress)
 }
 
 // What to do about a fault, by where it is.
@@ -36,26 +61,20 @@ const (
 	mendBlob    = "restore this file of blobs/ (or object of the S3) from a backup"
 	mendNamed   = "restore the file in blobs/ from a backup; without one, delete what names it and store it again"
 	mendAudit   = "keep this folder as evidence, and restore audit/ from a backup"
+	mendRestart = "restart the server, which makes it good from the other copy; if it comes again, look after the disk"
 	mendService = "mend the other faults first; if there are none, report this one"
 )
 
-// Verify reads all data at rest in cfg.DataDir and calls fault with one line for each thing that is not whole: what, where, what to do. The server
-// must be stopped. It serves nothing; like a start it finishes what a crash left half done. An error means that it could not verify.
-func Verify(ctx context.Context, cfg Config, version string, log *slog.Logger, fault func(string)) (v Verified, err error) {
-	if _, err := os.Stat(cfg.keys()); errors.Is(err, fs.ErrNotExist) {
-		return v, fmt.Errorf("%s holds no data of Galen: give the folder that galen serve --data-dir had", cfg.DataDir)
-	}
-	if cfg.RootAccessKeyID == "" { // nobody signs anything here; a first start must still make and show its own
-		cfg.RootAccessKeyID, cfg.RootSecretAccessKey = "verify", "verify"
-	}
-	if err := cfg.check(ServiceIDs()); err != nil {
+// Verify reads all data at rest in cfg.DataDir and calls o.Fault for each thing that is not whole. The server must be stopped. It serves nothing; like a start it
+// finishes what a crash left half done. An error means that it could not verify.
+func Verify(ctx context.Context, cfg Config, version string, log *slog.Logger, o VerifyOptions) (v Verified, err error) {
+	if err := notRestoring(cfg.DataDir); err != nil {
 		return v, err
 	}
-	say := func(where, what, mend string) {
-		v.Faults++
-		what = strings.ReplaceAll(strings.ReplaceAll(what, "; run galen verify", ""), "\n", "; ")
-		fault(where + ": " + what + " → " + mend)
+	if err := existing(&cfg); err != nil {
+		return v, err
 	}
+	say := v.sayer(o.Fault)
 	usable, err := verifyKeys(ctx, &cfg, &v, say)
 	if err != nil {
 		return v, err
@@ -74,11 +93,21 @@ func Verify(ctx context.Context, cfg Config, version string, log *slog.Logger, f
 	if !usable {
 		return v, nil // nothing else can be opened
 	}
-	return v, verifyStores(ctx, &cfg, version, log, &v, say)
+	return v, verifyStores(ctx, &cfg, version, log, &v, say, &o)
 }
 
+// sayer counts faults and passes them on.
+func (v *Verified) sayer(fault func(Fault)) sayer {
+	return func(where, what, mend string) {
+		v.Faults++
+		fault(Fault{where, strings.ReplaceAll(strings.ReplaceAll(what, "; run galen verify", ""), "\n", "; "), mend})
+	}
+}
+
+type sayer func(where, what, mend string)
+
 // verifyKeys checks the key ring by its files alone, before anything mends them. usable is false when no copy opens.
-func verifyKeys(ctx context.Context, cfg *Config, v *Verified, say func(where, what, mend string)) (usable bool, err error) {
+func verifyKeys(ctx context.Context, cfg *Config, v *Verified, say sayer) (usable bool, err error) {
 	root, err := rootKey(ctx, cfg)
 	if err != nil {
 		return false, err
@@ -100,7 +129,7 @@ func verifyKeys(ctx context.Context, cfg *Config, v *Verified, say func(where, w
 
 // verifyStores opens everything as a start does, so that every kind of record is declared and its index can be computed again. When that fails, each
 // store is still checked by itself.
-func verifyStores(ctx context.Context, cfg *Config, version string, log *slog.Logger, v *Verified, say func(where, what, mend string)) (err error) {
+func verifyStores(ctx context.Context, cfg *Config, version string, log *slog.Logger, v *Verified, say sayer, o *VerifyOptions) (err error) {
 	e, services, opened := openAll(ctx, cfg, version, log)
 	if opened != nil {
 		say("services", "they cannot start: "+opened.Error(), mendService)
@@ -109,39 +138,128 @@ func verifyStores(ctx context.Context, cfg *Config, version string, log *slog.Lo
 		}
 	}
 	defer func() { err = errors.Join(err, e.close()) }()
-	if e.records != nil {
-		n, unreadable, err := e.records.Verify(ctx, func(f string) { say("records", f, mendRecords) })
-		if err != nil {
+	if o.Repair && e.records != nil {
+		if err := e.repair(ctx, v, o); err != nil {
 			return err
 		}
-		v.Records, v.Unreadable = n, v.Unreadable+unreadable
+	}
+	if e.records != nil {
+		if err := v.records(ctx, e, say, o.Progress); err != nil {
+			return err
+		}
 	}
 	if e.blobs != nil {
-		n, unreadable, err := e.blobs.Verify(ctx, func(f error) { say("blobs", f.Error(), mendBlob) })
-		if err != nil {
+		if err := v.blobs(ctx, e, say, o.Progress); err != nil {
 			return err
 		}
-		v.Blobs, v.Unreadable = int64(n), v.Unreadable+int64(unreadable)
 	}
 	if services == nil {
 		return nil
 	}
-	for _, r := range services.registrations {
+	return v.services(ctx, e, services, say, o.Progress)
+}
+
+func (v *Verified) records(ctx context.Context, e *engines, say sayer, progress func(backup.Progress)) error {
+	progress(backup.Progress{Doing: "records"})
+	n, unreadable, err := e.records.Verify(ctx, func(f string) { say("records", f, mendRecords) })
+	v.Records, v.Unreadable = n, v.Unreadable+unreadable
+	return err
+}
+
+func (v *Verified) blobs(ctx context.Context, e *engines, say sayer, progress func(backup.Progress)) error {
+	progress(backup.Progress{Doing: "blobs"})
+	n, unreadable, err := e.blobs.Verify(ctx, func(f error) { say("blobs", f.Error(), mendBlob) })
+	v.Blobs, v.Unreadable = int64(n), v.Unreadable+int64(unreadable)
+	return err
+}
+
+// services asks each service whether what its records name is there, and then for each blob whether anybody names it.
+func (v *Verified) services(ctx context.Context, e *engines, set *services, say sayer, progress func(backup.Progress)) error {
+	for _, r := range set.registrations {
 		s, ok := r.Service.(interface {
 			Verify(ctx context.Context, fault func(error)) (named int, err error)
 		})
 		if !ok {
 			continue
 		}
+		progress(backup.Progress{Doing: r.Contract.Signing})
 		if _, err := s.Verify(ctx, func(f error) { say(r.Contract.Signing, f.Error(), mendNamed) }); err != nil {
 			return err
 		}
 	}
-	return nil
+	keepers, looked := set.keepers(), int64(0)
+	_, err := e.held.blobs.Sweep(ctx, time.Now().Add(time.Hour), func(id blob.ID) (bool, error) {
+		if looked++; looked%1000 == 0 {
+			progress(backup.Progress{Doing: "names of blobs", Done: looked, Of: v.Blobs})
+		}
+		for _, k := range keepers {
+			kept, err := k.Keeps(ctx, id)
+			if errs.Is(err, errs.Corrupt) { // told of already
+				return true, nil
+			}
+			if err != nil || kept {
+				return true, err
+			}
+		}
+		v.Unnamed++
+		return true, nil // it is only counted here
+	})
+	if errs.Is(err, errs.Corrupt) { // told of already
+		err = nil
+	}
+	return err
+}
+
+// verifyOnline verifies within a server that serves: records and blobs by consistent views, while no blob is deleted. What it leaves to a stopped server is the
+// comparison of the database's files byte by byte.
+func (e *engines) verifyOnline(ctx context.Context, cfg *Config, set *services, fault func(Fault), progress func(backup.Progress)) (v Verified, err error) {
+	say := v.sayer(fault)
+	release := e.held.hold()
+	defer func() { err = errors.Join(err, release(context.WithoutCancel(ctx))) }()
+	n, faults := e.keys.VerifyFiles()
+	v.Keys = int64(n)
+	for _, f := range faults {
+		say("keys", f.Error(), mendRestart)
+	}
+	if err := e.audit.Publish(ctx); err != nil {
+		return v, err
+	}
+	progress(backup.Progress{Doing: "audit"})
+	report, err := audit.VerifyTree(ctx, filepath.Join(cfg.DataDir, "audit"))
+	switch {
+	case errs.Is(err, errs.Corrupt):
+		say("audit", err.Error(), mendAudit)
+	case err != nil:
+		return v, err
+	}
+	v.AuditEntries = report.Size
+	for _, step := range []func() error{
+		func() error { return v.records(ctx, e, say, progress) }, func() error { return v.blobs(ctx, e, say, progress) }, func() error { return v.services(ctx, e, set, say, progress) },
+	} {
+		if err := step(); err != nil {
+			return v, err
+		}
+	}
+	return v, nil
+}
+
+// repair makes what is derived of the records anew where it is not what it should be.
+func (e *engines) repair(ctx context.Context, v *Verified, o *VerifyOptions) error {
+	r, ok := e.records.(interface {
+		Repair(ctx context.Context, dry bool, did func(string)) error
+	})
+	if !ok {
+		return errs.New(errs.Unsupported, "--repair: this record back end has nothing that can be made anew")
+	}
+	o.Progress(backup.Progress{Doing: "repair"})
+	return r.Repair(ctx, o.DryRun, func(what string) {
+		v.Repaired++
+		o.Repaired("records: " + what)
+	})
 }
 
 // verifyFiles checks the database's files byte by byte, before an opening tidies them up.
-func verifyFiles(cfg *Config, say func(where, what, mend string)) error {
+func verifyFiles(cfg *Config, say sayer) error {
 	dir := filepath.Join(cfg.DataDir, "records")
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -165,7 +283,7 @@ func openAll(ctx context.Context, cfg *Config, version string, log *slog.Logger)
 }
 
 // openBare opens what can be opened of the stores.
-func openBare(ctx context.Context, cfg *Config, say func(where, what, mend string)) (e *engines, err error) {
+func openBare(ctx context.Context, cfg *Config, say sayer) (e *engines, err error) {
 	e = &engines{}
 	root, err := rootKey(ctx, cfg)
 	if err != nil {
@@ -181,11 +299,13 @@ func openBare(ctx context.Context, cfg *Config, say func(where, what, mend strin
 	} else {
 		e.closers = append(e.closers, e.records.Close)
 	}
-	if e.blobs, err = openBlobs(ctx, cfg, e.keys); err != nil {
+	stored, err := openBlobs(ctx, cfg, e.keys)
+	if err != nil {
 		say("blobs", err.Error(), "restore the blobs from a backup")
-		e.blobs = nil
-	} else {
-		e.closers = append(e.closers, e.blobs.Close)
+		return e, nil
 	}
+	e.held = &heldBlobs{blobs: stored}
+	e.blobs = e.held
+	e.closers = append(e.closers, e.blobs.Close)
 	return e, nil
 }

@@ -13,10 +13,13 @@ import (
 
 // adminCmd is what an operator asks of a running server.
 type adminCmd struct {
-	ExplainAccess explainCmd `cmd:"" name:"explain-access" help:"Say whether WHO may do WHAT on a resource, which statement decides, and why the others do not."`
-	FirstAdmin    firstCmd   `cmd:"" name:"first-administrator" help:"With root's credentials: make the first administrator and an access key, so that root's can be put away."`
-	RootKey       rootKeyCmd `cmd:"" name:"root-key" help:"Where the root key is kept."`
-	Client        clientCmd  `cmd:"" help:"Programs that get bearer tokens from the built-in OpenID provider."`
+	ExplainAccess explainCmd     `cmd:"" name:"explain-access" help:"Say whether WHO may do WHAT on a resource, which statement decides, and why the others do not."`
+	FirstAdmin    firstCmd       `cmd:"" name:"first-administrator" help:"With root's credentials: make the first administrator and an access key, so that root's can be put away."`
+	Backup        backupCmd      `cmd:"" help:"Copy everything, as of one commit, to a folder or a bucket; only what is new is copied."`
+	Restore       restoreCmd     `cmd:"" help:"Fill an empty data folder from a backup, with the newest state or that of a time."`
+	CheckBackup   checkBackupCmd `cmd:"" name:"check-backup" help:"Read a whole backup and say what is not whole."`
+	RootKey       rootKeyCmd     `cmd:"" name:"root-key" help:"Where the root key is kept."`
+	Client        clientCmd      `cmd:"" help:"Programs that get bearer tokens from the built-in OpenID provider."`
 }
 
 // target is the running server.

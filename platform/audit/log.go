@@ -398,3 +398,13 @@ type errorsOnly struct{ slog.Handler }
 func (e errorsOnly) Enabled(ctx context.Context, l slog.Level) bool {
 	return l >= slog.LevelError && e.Handler.Enabled(ctx, l)
 }
+
+// Publish brings every entry whose Append returned before into the tree and under a checkpoint, so that the files of the log show them.
+func (m *Merkle) Publish(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if err := m.settle(ctx); err != nil {
+		return err
+	}
+	return m.published(ctx)
+}

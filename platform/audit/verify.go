@@ -36,6 +36,18 @@ type Report struct {
 // since is a checkpoint that was kept earlier (nil = none): the log must continue it, so entries that were cut off or rewritten together
 // with the checkpoint are found as well. errs.Corrupt says what is wrong.
 func Verify(ctx context.Context, dir, verifier string, since []byte) (Report, error) {
+	r, err := verify(ctx, dir, verifier, since)
+	if err != nil {
+		return r, err
+	}
+	r.Waiting, err = waiting(dir, r.Size)
+	return r, err
+}
+
+// VerifyTree is Verify for a log that is being written: its journal, whose end is not whole while an entry is written to it, is left out.
+func VerifyTree(ctx context.Context, dir string) (Report, error) { return verify(ctx, dir, "", nil) }
+
+func verify(ctx context.Context, dir, verifier string, since []byte) (Report, error) {
 	if verifier == "" {
 		var err error
 		if verifier, err = Verifier(dir); err != nil {
@@ -77,9 +89,6 @@ func Verify(ctx context.Context, dir, verifier string, since []byte) (Report, er
 		err = st.follows(ctx, files, cp)
 	}
 	if err != nil {
-		return r, err
-	}
-	if r.Waiting, err = waiting(dir, cp.Size); err != nil {
 		return r, err
 	}
 	if since != nil {

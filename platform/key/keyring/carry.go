@@ -75,3 +75,17 @@ func (g regardless) DataKey(_ context.Context, ref key.Ref) (key.DataKey, error)
 func (g regardless) Open(_ context.Context, wrapped []byte, context map[string]string) (key.DataKey, error) {
 	return g.openKey(wrapped, context, (*Key).there)
 }
+
+// VerifyFiles checks both copies of the ring in its folder while it is open; it returns how many keys there are.
+func (r *Ring) VerifyFiles() (keys int, faults []error) {
+	r.mu.RLock() // no change is half written meanwhile
+	defer r.mu.RUnlock()
+	if r.d == nil {
+		return 0, nil
+	}
+	l, err := load(r.d, r.root)
+	if err != nil && len(l.faults) == 0 {
+		return len(r.keys), []error{err}
+	}
+	return len(r.keys), l.faults
+}
