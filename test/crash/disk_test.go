@@ -71,6 +71,7 @@ func (l *load) tolerant(ctx context.Context) (refused int) {
 // A failed sync is never taken for a success: the process ends or refuses, nothing is acknowledged that is not there after the next start, and nobody tries the sync
 // again. 2 failures, or $GALEN_CRASH_FAULTS, each at another sync.
 func TestFailingSync(t *testing.T) {
+	t.Parallel()
 	g := galen.New(t, t.TempDir(), "--log-level", "error")
 	g.Run()
 	l := newLoad(t, g)
@@ -124,6 +125,7 @@ func up(g *galen.Server) bool {
 
 // A read that fails is an error of its request, never other bytes and never "it is not there"; the next read is good. 2 rounds, or $GALEN_CRASH_FAULTS.
 func TestFailingReads(t *testing.T) {
+	t.Parallel()
 	g := galen.New(t, t.TempDir(), "--log-level", "error", "--services", "s3")
 	g.Run()
 	ctx := t.Context()
@@ -143,7 +145,7 @@ func TestFailingReads(t *testing.T) {
 		g.Under = injecting(t, "pread64", "EIO", fmt.Sprintf("%d+%d", 40+rand.IntN(50), 3+rand.IntN(10)))
 		g.Launch()
 		if up(g) {
-			for n := range 250 {
+			for n := range 150 {
 				out, err := c.GetObject(ctx, &s3.GetObjectInput{Bucket: "reads", Key: fmt.Sprint(n % 10)})
 				var got bytes.Buffer
 				if err == nil {
@@ -177,6 +179,7 @@ func TestFailingReads(t *testing.T) {
 // On a disk that is full at any moment writes are refused with a reason and reads go on; with room again writes go on too, at the latest after a restart; nothing is
 // lost, nothing half there. 2 times, or $GALEN_CRASH_FAULTS.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=900m"); err != nil {
 		t.Skipf("a small disk cannot be mounted here: %v", err)

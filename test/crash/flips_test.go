@@ -4,21 +4,25 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/galen-health/galen/app"
 	"github.com/galen-health/galen/platform/disk/disktest"
 	"github.com/galen-health/galen/test/galen"
 )
 
 // harmless are the files whose damage changes nothing, with the reason why; the test fails on any other flip that is not found.
-var harmless = map[string]string{}
+var harmless = map[string]string{
+	"audit/log/.state/gcState":     "where the removal of replaced partial tiles goes on: a wrong one removes nothing that is part of the log",
+	"audit/log/tile/N/N.p/N":       "a partial tile that a longer one has replaced is read by nobody, and removed within minutes",
+	"audit/log/tile/entries/N.p/N": "as above",
+}
 
 var numbers = regexp.MustCompile(`[0-9a-f]{32}|[0-9]+`)
 
@@ -27,6 +31,7 @@ func kindOf(path string) string { return numbers.ReplaceAllString(path, "N") }
 
 // One flipped bit anywhere in a data folder is found by galen verify: a file of a random kind, a random bit of it. 12 flips, or $GALEN_CRASH_FLIPS.
 func TestFlippedBits(t *testing.T) {
+	t.Parallel()
 	g := galen.New(t, t.TempDir(), "--log-level", "error")
 	g.Run()
 	l := newLoad(t, g)
@@ -55,16 +60,16 @@ func TestFlippedBits(t *testing.T) {
 	for k := range byKind {
 		kinds = append(kinds, k)
 	}
-	verify := func(dir string) (faults int, err error) {
-		_, err = app.Verify(t.Context(), app.Config{DataDir: dir, Addr: "127.0.0.1:8484", Account: galen.Account, Region: galen.Region}, "test", slog.New(slog.DiscardHandler), func(string) { faults++ })
-		return faults, err
+	verify := func(dir string) (string, error) {
+		out, err := exec.Command(galen.Binary(t), "verify", "--data-dir", dir).CombinedOutput()
+		return string(out), err
 	}
 	whole := filepath.Join(t.TempDir(), "whole")
 	if err := os.CopyFS(whole, os.DirFS(g.Dir)); err != nil {
 		t.Fatal(err)
 	}
-	if faults, err := verify(whole); faults > 0 || err != nil {
-		t.Fatalf("an unchanged copy: %d faults, %v", faults, err)
+	if out, err := verify(whole); err != nil {
+		t.Fatalf("an unchanged copy: %v\n%s", err, out)
 	}
 	found, silent := 0, map[string]int{}
 	n := disktest.Rounds(t, disktest.Flips, 12)
@@ -85,9 +90,12 @@ func TestFlippedBits(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		faults, err := verify(dir)
+		out, err := verify(dir)
+		if strings.Contains(out, "goroutine ") {
+			t.Errorf("%s, bit %d of byte %d of %d: %s", name, bit%8, bit/8, len(b), out)
+		}
 		switch {
-		case faults > 0 || err != nil:
+		case err != nil:
 			found++
 		case harmless[kindOf(name)] != "":
 			silent[kindOf(name)]++

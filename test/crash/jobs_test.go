@@ -113,6 +113,7 @@ type work struct {
 // Each kind of job is killed with its server at random steps, up to three times a job, and goes on each time until it is done: nothing of it is lost, nothing done
 // twice. One job of each kind, or $GALEN_CRASH_JOBS.
 func TestJobs(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	kinds := append(append(s.records(), s.images()...), append(s.genomes(), s.visits()...)...)
 	rounds := disktest.Rounds(t, "GALEN_CRASH_JOBS", 1)

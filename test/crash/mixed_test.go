@@ -319,12 +319,13 @@ func (l *load) run(ctx context.Context, t *testing.T) {
 }
 
 // The whole binary is killed with SIGKILL at any moment of mixed load, again and again: what it acknowledged is there, nothing is half there, indexes agree with
-// records, the audit log has an entry of every call that was answered, and galen verify finds all whole. 4 kills, or $GALEN_CRASH_LOOPS.
+// records, the audit log has an entry of every call that was answered, and galen verify finds all whole. 3 kills, or $GALEN_CRASH_LOOPS.
 func TestMixedLoad(t *testing.T) {
+	t.Parallel()
 	g := galen.New(t, t.TempDir(), "--log-level", "error")
 	g.Run()
 	l := newLoad(t, g)
-	kills := disktest.Rounds(t, "GALEN_CRASH_LOOPS", 4)
+	kills := disktest.Rounds(t, "GALEN_CRASH_LOOPS", 3)
 	for n := range kills {
 		ctx, cancel := context.WithCancel(t.Context())
 		timer := time.AfterFunc(time.Duration(50+rand.IntN(1500))*time.Millisecond, func() { g.Kill(); cancel() })
