@@ -60,6 +60,12 @@ one() {
     echo "FAIL $dir $target"
     cat "$log"
   fi
+  if [ "${execs:-0}" = 0 ]; then
+    echo "FAIL $dir $target did nothing: its seeds are the test data in \$GALEN_TEST_DATA or ../shared/data"
+    failed=1
+    crashed["$dir $target"]=1
+    return
+  fi
   printf '%s\t%s\t%s\t%s\t%s\n' "$dir" "$target" "$cpu" "${execs:-0}" "$bad" >>$state/totals.tsv
 }
 
