@@ -8,6 +8,7 @@ import (
 	"github.com/galen-health/galen/platform/key"
 	"github.com/galen-health/galen/platform/key/keyring"
 	"github.com/galen-health/galen/platform/record"
+	"github.com/galen-health/galen/platform/record/pebble"
 	"github.com/galen-health/galen/platform/record/postgres"
 	"github.com/galen-health/galen/platform/record/postgres/pgtest"
 	"github.com/galen-health/galen/platform/record/recordtest"
@@ -42,4 +43,34 @@ func TestSuite(t *testing.T) {
 			return s
 		}, Keys: keys}
 	})
+}
+
+// Records are carried between PostgreSQL and the embedded store, both ways.
+func TestPortable(t *testing.T) {
+	server := pgtest.Start(t)
+	keys := ring(t, t.TempDir())
+	inDatabase := func(t *testing.T) recordtest.Backend {
+		url := server.Database(t)
+		return recordtest.Backend{Keys: keys, Open: func() record.Store {
+			s, err := postgres.Open(ctx, url, keys, postgres.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}}
+	}
+	inFolder := func(t *testing.T) recordtest.Backend {
+		dir := t.TempDir()
+		return recordtest.Backend{Keys: keys, Open: func() record.Store {
+			s, err := pebble.Open(dir, keys, pebble.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}}
+	}
+	t.Run("from the folder", func(t *testing.T) { recordtest.Portable(t, inFolder(t), inDatabase(t)) })
+	t.Run("to the folder", func(t *testing.T) { recordtest.Portable(t, inDatabase(t), inFolder(t)) })
+	t.Run("between databases", func(t *testing.T) { recordtest.Portable(t, inDatabase(t), inDatabase(t)) })
+	t.Run("cut", func(t *testing.T) { recordtest.PortableCut(t, inFolder(t), inDatabase(t)) })
 }
