@@ -4,11 +4,11 @@ set -euo pipefail
 purpose=${1:-build}
 
 declare -A package=([gcc]=gcc [g++]=g++ [npm]=npm [python3]=python3 [curl]=curl [samtools]=samtools [flite]=flite [bcftools]=bcftools
-  [tabix]=tabix [dcmdump]=dcmtk [opj_decompress]=libopenjp2-tools [strace]=strace [initdb]=postgresql)
+  [tabix]=tabix [dcmdump]=dcmtk [opj_decompress]=libopenjp2-tools [strace]=strace [initdb]=postgresql [softhsm2-util]=softhsm2)
 case $purpose in
   build) need="gcc g++ npm python3" ;;
   demo) need="gcc g++ npm python3 curl samtools flite" ;;
-  test) need="gcc g++ npm python3 curl samtools flite bcftools tabix dcmdump opj_decompress strace initdb" ;;
+  test) need="gcc g++ npm python3 curl samtools flite bcftools tabix dcmdump opj_decompress strace initdb softhsm2-util" ;;
   *) echo "setup.sh: build, demo or test, not $purpose" >&2; exit 2 ;;
 esac
 
