@@ -76,6 +76,9 @@ func build(ctx context.Context, cfg Config, version string, log *slog.Logger, en
 	if a.engines, err = openEngines(ctx, &a.cfg, log, local, a.registry); err != nil {
 		return nil, err
 	}
+	if err := openShipping(&a.cfg, a.engines); err != nil {
+		return nil, err
+	}
 	a.Root, a.Generated = a.engines.root, a.engines.generated
 	set, err := openServices(ctx, &a.cfg, a.engines, local, version)
 	if err != nil {
