@@ -61,6 +61,7 @@ var said = map[string]struct{ xml, query, json string }{
 	sigv4.ErrExpired:         {"ExpiredToken", "ExpiredToken", "ExpiredTokenException"},
 	sigv4.ErrInvalidToken:    {"InvalidToken", "InvalidClientTokenId", "UnrecognizedClientException"},
 	"AccessDenied":           {"AccessDenied", "AccessDenied", "AccessDeniedException"},
+	errTooSlow:               {"RequestTimeout", "RequestTimeout", errTooSlow},
 	wire.ErrInvalidInput:     {"InvalidArgument", "ValidationError", ""},
 	"SerializationException": {"MalformedXML", "MalformedInput", "SerializationException"},
 }

@@ -18,6 +18,9 @@ type Pace struct {
 	Rate  int64         // bytes a second that a body must come at beyond the grace
 }
 
+// errTooSlow is what AWS calls a body that does not come.
+const errTooSlow = "RequestTimeoutException"
+
 // streamGrace is how long a caller of an event stream may say nothing.
 const streamGrace = 5 * time.Minute
 
@@ -95,7 +98,7 @@ func (c *counted) said(err error) error {
 	case err == nil, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return err
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return errs.New(errs.Timeout, "the body comes too slowly: send it within %s, or at %d bytes a second", c.pace.Grace, c.pace.Rate)
+		return errs.Named(errs.Timeout, errTooSlow, "the body comes too slowly: send it within %s, or at %d bytes a second", c.pace.Grace, c.pace.Rate)
 	}
 	return errs.Wrap(errs.Invalid, err, "the body breaks off")
 }
