@@ -224,6 +224,9 @@ func TestPowerCuts(t *testing.T) {
 		if s.Discarded > 0 {
 			torn++
 		}
+		if rng.IntN(4) > 0 { // as a start does
+			from += uint64(len(s.Waiting))
+		}
 	}
 	t.Logf("%d power cuts, 0 lost, %d torn ends dropped", cuts, torn)
 }
