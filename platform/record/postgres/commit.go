@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -80,12 +81,16 @@ type turn struct {
 	c   *committer
 	ctx context.Context
 	at  int64 // the batch's time
+
+	mu  sync.Mutex
 	err error // the first failure of the connection or a statement
 }
 
 func (t *turn) read(ctx context.Context, sql string, args []any, row func(pgx.Rows) error) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if t.err != nil {
-		return t.err
+		return failure(t.err)
 	}
 	err := ask(ctx, t.c.conn, sql, args, row)
 	var ours *errs.Error
@@ -94,6 +99,20 @@ func (t *turn) read(ctx context.Context, sql string, args []any, row func(pgx.Ro
 	}
 	return failure(err)
 }
+
+// end lets nothing more be read, once a read in progress has ended, and tells the first failure.
+func (t *turn) end() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	err := t.err
+	if t.err == nil {
+		t.err = errClosed
+	}
+	return err
+}
+
+// errLate says that a function held the line for too long. Its batch was answered; the others of the group are made again.
+var errLate = errors.New("record: a function held the line for too long")
 
 // errUnfit says that the transaction failed for a reason that may be one batch's.
 var errUnfit = errors.New("record: the group failed")
@@ -109,9 +128,11 @@ func (c *committer) group(ctx context.Context, group []*item) {
 	err := c.transaction(ctx, group)
 	switch {
 	case err == nil:
-	case lost(err) || repeatable(err):
+	case lost(err) || repeatable(err) || errors.Is(err, errLate):
 		for _, i := range group { // nothing was committed: all again
-			i.again(c.s)
+			if !i.late {
+				i.again(c.s)
+			}
 		}
 	case len(group) == 1:
 		group[0].done <- outcome{err: failure(err)}
@@ -335,12 +356,26 @@ func (g *commitment) make(ctx context.Context, i *item) error {
 	if g.c.s.turns != nil {
 		g.c.s.turns()
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	turn := &turn{c: g.c, ctx: ctx, at: g.c.s.queue.between(g.n.at, g.c.s.now().UnixMicro())}
 	i.turn <- turn
-	o := <-i.made
+	var o outcome
+	late := time.NewTimer(g.c.s.queue.firmness)
+	defer late.Stop()
+	select {
+	case o = <-i.made:
+	case <-late.C:
+		cancel() // a read in progress ends, and the connection with it
+		_ = turn.end()
+		i.late = true
+		i.done <- outcome{err: errs.New(errs.Timeout, "the batch takes too long while others wait for it: nothing was written")}
+		return errLate
+	}
+	err := turn.end()
 	switch {
-	case turn.err != nil:
-		return turn.err
+	case err != nil:
+		return err
 	case o.err != nil:
 		g.answers[i] = outcome{err: failure(o.err)}
 		return nil

@@ -87,7 +87,7 @@ const durable = `SELECT set_config('synchronous_commit', 'on', false) WHERE curr
 type gates struct{ views, batches, brief chan struct{} }
 
 func newGates(conns int32) gates {
-	brief, batches := 4, max(3, int(conns)/4)
+	brief, batches := 6, max(3, int(conns)/4)
 	return gates{make(chan struct{}, int(conns)-brief-batches), make(chan struct{}, batches), make(chan struct{}, brief)}
 }
 

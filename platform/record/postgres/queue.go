@@ -14,6 +14,7 @@ type item struct {
 	t     *tx  // nil: not made yet, or made in vain
 	firm  bool // shall be made within the committer's transaction
 	since time.Time
+	late  bool // was answered that it takes too long
 	size  int
 	done  chan outcome
 	turn  chan *turn
@@ -29,6 +30,9 @@ type outcome struct {
 // How long a group waits for a batch with an earlier time whose function still runs; then that batch is overtaken, and made again.
 const usualPatience = 20 * time.Millisecond
 
+// turnPatience is how long a function that is made again may hold the line, and with it all writers of all servers.
+const turnPatience = 10 * time.Second
+
 // Bounds of one transaction.
 const (
 	maxGroup = 256
@@ -39,6 +43,7 @@ const (
 // queue is what waits for the process's committer. Batches go out in the order of their times.
 type queue struct {
 	patience time.Duration
+	firmness time.Duration // turnPatience, but for tests
 	wake     chan struct{}
 	dropped  chan struct{} // a space was dropped
 
@@ -50,7 +55,7 @@ type queue struct {
 }
 
 func (q *queue) init() {
-	q.patience, q.wake, q.dropped = usualPatience, make(chan struct{}, 1), make(chan struct{}, 1)
+	q.patience, q.firmness, q.wake, q.dropped = usualPatience, turnPatience, make(chan struct{}, 1), make(chan struct{}, 1)
 }
 
 func nudge(c chan struct{}) {
@@ -70,14 +75,12 @@ func (q *queue) heard(at int64) {
 }
 
 // ticket gives a batch a time after all times given before, also when the clock went back.
-func (q *queue) ticket(t *tx, now int64) int64 {
+func (q *queue) ticket(t *tx, now int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.last = max(q.last+1, now)
-	if t.turn == nil {
-		q.open = append(q.open, t)
-	}
-	return q.last
+	t.at = q.last
+	q.open = append(q.open, t)
 }
 
 // between is a time for a batch that is made within a transaction whose last commit was at cur: now, but before those that wait, if there is room.

@@ -188,7 +188,7 @@ func TestServersHearOfMessages(t *testing.T) {
 	}
 }
 
-// A server that stands still within its turn is not waited for for ever, and what it held is not lost.
+// A batch that is slow after it asked for its time is overtaken, and made again with a later one.
 func TestSlowFunctionIsMadeAgain(t *testing.T) {
 	stores := three(t)
 	a, b := stores[0], stores[1]
@@ -219,5 +219,51 @@ func TestSlowFunctionIsMadeAgain(t *testing.T) {
 	st, _, err := steps.Get(v, "slow")
 	if err != nil || st.Text != second.Format(time.RFC3339Nano) || !second.After(first) {
 		t.Errorf("the slow batch asked at %v, then %v, and says %v; %v", first, second, st, err)
+	}
+}
+
+// A function that does not come to an end while it holds the line is not waited for for ever: it is refused, and everybody else goes on.
+func TestFunctionThatHoldsTheLine(t *testing.T) {
+	stores := three(t)
+	a, b := stores[0], stores[1]
+	a.SetTurnPatience(200 * time.Millisecond)
+	runs := 0
+	asked, release := make(chan bool, 9), make(chan struct{})
+	done := make(chan error, 1)
+	go func() {
+		_, err := a.Update(ctx, workSpace, nil, func(tx record.Tx) error {
+			tx.Time()
+			if runs++; runs == 1 {
+				asked <- true
+				<-release
+			} else { // waits for a commit that waits for it
+				if err := count(a, "inner"); err != nil {
+					return err
+				}
+			}
+			return steps.Put(tx, "outer", &step{"x"})
+		})
+		done <- err
+	}()
+	<-asked
+	if err := count(b, "quick"); err != nil {
+		t.Fatal(err)
+	}
+	close(release)
+	if err := <-done; !errs.Is(err, errs.Timeout) {
+		t.Errorf("a batch that holds the line ends with %v", err)
+	}
+	for i := range 20 {
+		if err := count(stores[i%3], fmt.Sprint(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	v, err := b.View(ctx, workSpace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	if _, _, err := steps.Get(v, "outer"); !errs.Is(err, errs.NotFound) {
+		t.Errorf("the refused batch is there: %v", err)
 	}
 }

@@ -46,6 +46,8 @@ func (s *Store) CreateSpace(ctx context.Context, name record.Space, ref key.Ref)
 		return err
 	}
 	defer done()
+	s.spaceMu.Lock()
+	defer s.spaceMu.Unlock()
 	there, err := s.same(ctx, name, ref)
 	if err != nil || there {
 		return err
@@ -106,6 +108,8 @@ func (s *Store) DropSpace(ctx context.Context, name record.Space) error {
 		return err
 	}
 	defer done()
+	s.spaceMu.Lock()
+	defer s.spaceMu.Unlock()
 	err = s.brief(ctx, func(c *pgxpool.Conn) error {
 		return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
 			if _, err := tx.Exec(ctx, durable); err != nil {

@@ -46,6 +46,9 @@ type Store struct {
 	stop     context.CancelFunc
 	work     sync.WaitGroup
 
+	// One space is made or dropped at a time: it waits for the line with a connection that batches in their turn may need for a new name.
+	spaceMu sync.Mutex
+
 	mu     sync.RWMutex // guards what follows
 	kinds  map[string]*record.KindDef
 	names  map[string]int16 // kinds and indexes share the numbers

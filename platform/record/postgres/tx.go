@@ -147,7 +147,7 @@ func (t *tx) begin(w *write) {
 // Time implements record.Tx.
 func (t *tx) Time() time.Time {
 	if t.at == 0 {
-		t.at = t.s.queue.ticket(t, t.s.now().UnixMicro())
+		t.s.queue.ticket(t, t.s.now().UnixMicro())
 	}
 	t.told = true
 	return micros(t.at)

@@ -58,7 +58,7 @@ func (s *Store) Update(ctx context.Context, name record.Space, locks []string, f
 		s.queue.leave(t)
 		return record.Commit{Time: at}, nil
 	}
-	i := &item{t: t, since: time.Now(), done: make(chan outcome, 1), turn: make(chan *turn), made: make(chan outcome)}
+	i := &item{t: t, since: time.Now(), done: make(chan outcome, 1), turn: make(chan *turn), made: make(chan outcome, 1)}
 	for _, w := range t.writes {
 		i.size += len(w.sealed)
 	}
