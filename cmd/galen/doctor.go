@@ -24,6 +24,7 @@ type doctorCmd struct {
 	Region   string `env:"AWS_REGION,AWS_DEFAULT_REGION" default:"us-east-1"`
 	DataDir  string `name:"data-dir" env:"GALEN_DATA_DIR" type:"path" help:"Also look at this data folder."`
 	Records  string `env:"GALEN_RECORDS" help:"Also look at this PostgreSQL, as galen serve --records takes it."`
+	RootKey  string `name:"root-key" env:"GALEN_ROOT_KEY_FROM" help:"Where the root key is, as galen serve --root-key takes it."`
 	Blobs    string `env:"GALEN_BLOBS" help:"Also look at this S3, as galen serve --blobs takes it."`
 }
 
@@ -66,7 +67,7 @@ func (c *doctorCmd) Run() error {
 	if reached {
 		show(c.credentials(ctx))
 	}
-	show(codecs(ctx), recogniser(), codes(), samtools(ctx), tools(), rootKeyGiven(c.DataDir))
+	show(codecs(ctx), recogniser(), codes(), samtools(ctx), tools(), rootKeyAt(c.DataDir, c.RootKey))
 	if c.DataDir != "" {
 		show(dataDir(c.DataDir)...)
 	}

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/galen-health/galen/platform/asset"
-	"github.com/galen-health/galen/platform/key/keyring"
+	"github.com/galen-health/galen/platform/key/rootkey"
 )
 
 // port says what is at an endpoint that does not speak HTTP as Galen does: nothing, or something else.
@@ -37,6 +37,43 @@ func port(endpoint string) finding {
 	return finding{fail, fmt.Sprintf("server: something listens on %s that does not answer as Galen over %s", addr, u.Scheme), "stop it or give galen serve another --addr; where Galen serves TLS, " + set + " with https://"}
 }
 
+// rootKeyAt looks at where galen serve --root-key says that the root key is; "" = GALEN_ROOT_KEY, or the data folder's own.
+func rootKeyAt(dir, from string) finding {
+	kind, rest, _ := strings.Cut(from, ":")
+	const mend = "correct --root-key or GALEN_ROOT_KEY_FROM, or restore what it names"
+	switch kind {
+	case "":
+		return rootKeyGiven(dir)
+	case "file":
+		info, err := os.Stat(rest)
+		if err != nil {
+			return finding{fail, "root key: the file " + rest + " cannot be looked at", mend}
+		}
+		if info.Mode().Perm()&0o077 != 0 {
+			return finding{fail, fmt.Sprintf("root key: others than its owner have rights on %s (%v)", rest, info.Mode().Perm()), "chmod 600 " + rest}
+		}
+		text, err := os.ReadFile(rest)
+		if err != nil {
+			return finding{fail, "root key: the file " + rest + " cannot be read", "run as the user who owns it"}
+		}
+		defer clear(text)
+		raw, err := rootkey.Parse(string(text))
+		clear(raw)
+		if err != nil {
+			return finding{fail, "root key: the file " + rest + " does not hold 32 bytes in base64", mend}
+		}
+		return finding{ok, "root key: in the file " + rest, ""}
+	case "env":
+		raw, err := rootkey.Parse(os.Getenv(rest))
+		clear(raw)
+		if err != nil {
+			return finding{fail, "root key: the variable " + rest + " is not set to 32 bytes in base64", mend}
+		}
+		return finding{ok, "root key: in the variable " + rest, ""}
+	}
+	return finding{ok, "root key: from " + kind + ", which galen serve asks at its start", ""}
+}
+
 // rootKeyGiven looks at the root key of the environment.
 func rootKeyGiven(dir string) finding {
 	given := os.Getenv("GALEN_ROOT_KEY")
@@ -50,7 +87,7 @@ func rootKeyGiven(dir string) finding {
 	case given == "":
 		return finding{ok, "root key: none in the environment; the one of the data folder is used", ""}
 	}
-	raw, err := keyring.ParseRoot(given)
+	raw, err := rootkey.Parse(given)
 	if err != nil {
 		return finding{fail, "root key: GALEN_ROOT_KEY is not 32 bytes in base64", "give it as it was; make a new one, for a new data folder, with: head -c 32 /dev/urandom | base64"}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/base64"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -122,6 +123,26 @@ func TestRootKeyGiven(t *testing.T) {
 	}
 	want("", fail)
 	want(random, ok)
+}
+
+func TestRootKeyAt(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "root")
+	t.Setenv("DOCTORS_ROOT", base64.StdEncoding.EncodeToString([]byte("0123456789abcdefghijklmnopqrstuv")))
+	for i, c := range []struct {
+		from, text string
+		mode       os.FileMode
+		want       string
+	}{{"file:" + file + ".none", "", 0, fail}, {"file:" + file, "short", 0o600, fail}, {"file:" + file, os.Getenv("DOCTORS_ROOT") + "\n", 0o644, fail}, {"file:" + file, os.Getenv("DOCTORS_ROOT") + "\n", 0o600, ok},
+		{"env:DOCTORS_ROOT", "", 0, ok}, {"env:DOCTORS_NONE", "", 0, fail}, {"vault:https://vault/transit/keys/galen", "", 0, ok}} {
+		if c.text != "" {
+			if err := errors.Join(os.WriteFile(file, []byte(c.text), 0o600), os.Chmod(file, c.mode)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if f := rootKeyAt("", c.from); f.state != c.want || c.want != ok && f.do == "" {
+			t.Errorf("%d: %+v, want %s", i, f, c.want)
+		}
+	}
 }
 
 func TestFuture(t *testing.T) {
