@@ -21,6 +21,8 @@ type backupCmd struct {
 	Endpoint string `env:"AWS_ENDPOINT_URL" default:"http://127.0.0.1:8484" help:"The running server, when it is asked."`
 	Region   string `default:"us-east-1" env:"GALEN_REGION" help:"Region that the server runs with."`
 	DataDir  string `name:"data-dir" help:"Back up this data folder, its server stopped; without it the running server is asked to, which needs the right galen:Backup." type:"path"`
+	KeysDir  string `name:"keys-dir" env:"GALEN_KEYS_DIR" type:"path" help:"Folder of the key ring that the server ran with; keys/ in the data folder when empty."`
+	RootKey  string `name:"root-key" env:"GALEN_ROOT_KEY_FROM" help:"Where the root key is, as galen serve had it."`
 	Records  string `env:"GALEN_RECORDS" help:"With --data-dir: the record back end that the server ran with."`
 	Blobs    string `env:"GALEN_BLOBS" help:"With --data-dir: the blob back end that the server ran with."`
 	Account  string `default:"000000000000" env:"GALEN_ACCOUNT_ID" help:"With --data-dir: the account id that the server ran with."`
@@ -48,7 +50,7 @@ func (c *backupCmd) Run() error {
 	var rep *backup.Report
 	if c.DataDir != "" {
 		var r backup.Report
-		r, err = app.Backup(ctx, app.Config{DataDir: c.DataDir, Records: c.Records, Blobs: c.Blobs, Addr: "127.0.0.1:8484", Account: c.Account, Region: c.Region}, version, newLogger("error", "text"), dest, show.tell)
+		r, err = app.Backup(ctx, app.Config{DataDir: c.DataDir, KeysDir: c.KeysDir, RootKey: c.RootKey, Records: c.Records, Blobs: c.Blobs, Addr: "127.0.0.1:8484", Account: c.Account, Region: c.Region}, version, newLogger("error", "text"), dest, show.tell)
 		rep = &r
 	} else {
 		err = target{c.Endpoint, c.Region}.follow(ctx, "/admin/backup", url.Values{"to": {dest}}, func(l app.Line) {

@@ -21,6 +21,7 @@ type verifyCmd struct {
 	DryRun   bool   `name:"dry-run" help:"With --repair: only tell what would be made anew."`
 	JSON     bool   `help:"Print a JSON document a line: faults, then what was looked at."`
 	Records  string `env:"GALEN_RECORDS" help:"Record back end that the server ran with (postgres://…); empty for the embedded one."`
+	KeysDir  string `name:"keys-dir" env:"GALEN_KEYS_DIR" type:"path" help:"Folder of the key ring that the server ran with; keys/ in the data folder when empty."`
 	RootKey  string `name:"root-key" env:"GALEN_ROOT_KEY_FROM" help:"Where the root key is, as galen serve had it."`
 	Blobs    string `env:"GALEN_BLOBS" help:"Blob back end that the server ran with (s3://…); empty for files in the data folder."`
 	Account  string `default:"000000000000" env:"GALEN_ACCOUNT_ID" help:"Account id that the server ran with."`
@@ -52,7 +53,7 @@ func (c *verifyCmd) Run() error {
 	if c.Online {
 		v, err = c.online(ctx, show, fault)
 	} else {
-		v, err = app.Verify(ctx, app.Config{DataDir: c.DataDir, Records: c.Records, Blobs: c.Blobs, Addr: "127.0.0.1:8484", Account: c.Account, Region: c.Region}, version, newLogger("error", "text"),
+		v, err = app.Verify(ctx, app.Config{DataDir: c.DataDir, Records: c.Records, KeysDir: c.KeysDir, RootKey: c.RootKey, Blobs: c.Blobs, Addr: "127.0.0.1:8484", Account: c.Account, Region: c.Region}, version, newLogger("error", "text"),
 			app.VerifyOptions{Repair: c.Repair, DryRun: c.DryRun, Fault: fault, Progress: show.tell, Repaired: func(what string) {
 				show.clear()
 				if c.DryRun {
