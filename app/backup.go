@@ -54,6 +54,9 @@ func Backup(ctx context.Context, cfg Config, version string, log *slog.Logger, d
 
 // existing checks a configuration for a tool that must not make a data folder.
 func existing(cfg *Config) error {
+	if err := CheckFolder(*cfg); err != nil {
+		return err
+	}
 	if _, err := os.Stat(cfg.keys()); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s holds no data of Galen: give the folder that galen serve --data-dir had", cfg.DataDir)
 	}

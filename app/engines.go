@@ -57,7 +57,7 @@ func openEngines(ctx context.Context, cfg *Config, log *slog.Logger, local *edge
 			e = nil
 		}
 	}()
-	if err := notRestoring(cfg.DataDir); err != nil {
+	if err := CheckFolder(*cfg); err != nil {
 		return e, err
 	}
 	root, err := rootKey(ctx, cfg)

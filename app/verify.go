@@ -68,9 +68,6 @@ const (
 // Verify reads all data at rest in cfg.DataDir and calls o.Fault for each thing that is not whole. The server must be stopped. It serves nothing; like a start it
 // finishes what a crash left half done. An error means that it could not verify.
 func Verify(ctx context.Context, cfg Config, version string, log *slog.Logger, o VerifyOptions) (v Verified, err error) {
-	if err := notRestoring(cfg.DataDir); err != nil {
-		return v, err
-	}
 	if err := existing(&cfg); err != nil {
 		return v, err
 	}

@@ -189,7 +189,7 @@ func dataDir(dir string) []finding {
 	case !info.IsDir():
 		return []finding{{fail, "data folder: " + dir + " is a file", "check --data-dir"}}
 	}
-	return []finding{permissions(dir, info), rootKeyFile(dir), space(dir), future(dir, time.Now())}
+	return []finding{permissions(dir, info), wholeness(dir), rootKeyFile(dir), space(dir), future(dir, time.Now())}
 }
 
 // permissions holds the folder to its owner: keys lie in it.

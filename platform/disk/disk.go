@@ -249,3 +249,15 @@ func ReadFile(d FS, name string, limit int64) ([]byte, error) {
 	}
 	return b, err
 }
+
+// Held reports whether a process has a folder open. It changes nothing; a folder without a lock file was never opened.
+func Held(dir string) (bool, error) {
+	if _, err := os.Stat(filepath.Join(dir, lockName)); err != nil {
+		return false, err
+	}
+	lock, err := vfs.Default.Lock(filepath.Join(dir, lockName))
+	if err != nil {
+		return true, nil
+	}
+	return false, lock.Close()
+}

@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"context"
+	"encoding/binary"
 	"time"
 
 	"github.com/galen-health/galen/platform/errs"
@@ -88,4 +89,14 @@ func (r *Ring) VerifyFiles() (keys int, faults []error) {
 		return len(r.keys), []error{err}
 	}
 	return len(r.keys), l.faults
+}
+
+// CheckFormat says whether a ring's file is of a format that this version does not know; what is damaged otherwise is for Open to say.
+func CheckFormat(b []byte) error {
+	if len(b) >= 10 && string(b[:8]) == ringMagic {
+		if f := binary.BigEndian.Uint16(b[8:]); f > ringFormat {
+			return errs.New(errs.Unsupported, "the key ring has format %d, this version of Galen reads %d", f, ringFormat)
+		}
+	}
+	return nil
 }

@@ -1,0 +1,75 @@
+package app
+
+import (
+	"encoding/binary"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/galen-health/galen/platform/errs"
+	"github.com/galen-health/galen/platform/key/keyring"
+)
+
+// CheckFolder says why a data folder cannot be served, by its files alone: it opens, locks and changes nothing, so that a start that cannot succeed leaves all as it was.
+// A folder that is absent or empty is fine: a start makes it.
+func CheckFolder(cfg Config) error {
+	dir := cfg.DataDir
+	has := func(name string) bool {
+		_, err := os.Stat(filepath.Join(dir, name))
+		return err == nil
+	}
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return errs.Wrap(errs.Unavailable, err, "the data folder %s cannot be looked at: give this user its permissions", dir)
+	case !info.IsDir():
+		return errs.New(errs.Invalid, "the data folder %s is a file", dir)
+	}
+	if err := notRestoring(dir); err != nil {
+		return err
+	}
+	ring := false
+	for _, name := range keyring.Files() {
+		b, err := os.ReadFile(filepath.Join(cfg.keys(), name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if errors.Is(err, fs.ErrPermission) {
+			return errs.Wrap(errs.Unavailable, err, "this user may not read the keys in %s: run as the user who owns the data folder", dir)
+		}
+		if err != nil {
+			return errs.Wrap(errs.Unavailable, err, "the keys in %s cannot be read: mend the disk", dir)
+		}
+		ring = true
+		if err := keyring.CheckFormat(b); err != nil {
+			return errs.Wrap(errs.Unsupported, err, "the keys of %s are of a newer version of Galen: use that version, or a newer one", dir)
+		}
+	}
+	data := has("records/KEY") || has(recordsAt) || has("audit/signer.json")
+	switch {
+	case data && !ring:
+		return errs.New(errs.Corrupt, "%s has data but not its keys (%s): the folder was copied by half. Copy all of it, or restore it from a backup", dir, cfg.keys())
+	case has("records/KEY") && !has("records/db"):
+		return errs.New(errs.Corrupt, "%s has the key of the records but not records/db: the folder was copied by half. Copy all of it, or restore it from a backup", dir)
+	case has("records/db") && !has("records/KEY"):
+		return errs.New(errs.Corrupt, "%s has records/db but not its key records/KEY: the folder was copied by half. Copy all of it, or restore it from a backup", dir)
+	case has("audit/signer.json") && !has("records/KEY") && !has(recordsAt):
+		return errs.New(errs.Corrupt, "%s has an audit log but no records: the folder was copied by half. Copy all of it, or restore it from a backup", dir)
+	case (has("records/KEY") || has(recordsAt)) && !has("audit"):
+		return errs.New(errs.Corrupt, "%s has records but no audit log: the folder was copied by half. Copy all of it, or restore it from a backup; empty it if its very first start was cut off", dir)
+	case has("audit/signer.json") && !has("blobs") && !has(blobsAt):
+		return errs.New(errs.Corrupt, "%s has an audit log but no blobs: the folder was copied by half. Copy all of it, or restore it from a backup", dir)
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, "records", "KEY")); err == nil && len(b) >= 10 && string(b[:8]) == "GALENREC" {
+		if f := binary.BigEndian.Uint16(b[8:]); f > recordsFormat {
+			return errs.New(errs.Unsupported, "the records of %s have format %d, this version of Galen reads %d: use the version that wrote them, or a newer one", dir, f, recordsFormat)
+		}
+	}
+	return nil
+}
+
+// recordsFormat is what pebble reads; see docs/formats/record.md.
+const recordsFormat = 1
