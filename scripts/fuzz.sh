@@ -61,7 +61,7 @@ one() {
     cat "$log"
   fi
   if [ "${execs:-0}" = 0 ]; then
-    echo "FAIL $dir $target did nothing: its seeds are the test data in \$GALEN_TEST_DATA or ../shared/data"
+    echo "FAIL $dir $target did nothing: there was no time, or its seeds are the test data of \$GALEN_TEST_DATA or ../shared/data"
     failed=1
     crashed["$dir $target"]=1
     return
