@@ -20,7 +20,7 @@ import (
 	"github.com/galen-health/galen/service/s3"
 )
 
-// kinds are all kinds of records that a server keeps. Whoever moves records without serving them declares these; TestKinds holds the list to what a server declares.
+// kinds are all kinds of records that a server keeps. Whoever moves records without serving them declares these; an import of a kind that is not among them fails.
 func kinds() []record.KindDef {
 	return slices.Concat([]record.KindDef{record.OnceKind.Def(), rootKind.Def(), probes.Def()},
 		audit.Kinds(), event.Kinds(), job.Kinds(), athena.Kinds(), connecthealth.Kinds(), events.Kinds(), healthlake.Kinds(), healthscribe.Kinds(), iam.Kinds(), kms.Kinds(),
