@@ -2,8 +2,10 @@ package audit
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"path/filepath"
+	"strings"
 
 	checkpoint "github.com/transparency-dev/formats/log"
 	"github.com/transparency-dev/merkle/proof"
@@ -56,6 +58,15 @@ func signed(raw []byte, key note.Verifier) (*checkpoint.Checkpoint, error) {
 	cp, _, _, err := checkpoint.ParseCheckpoint(raw, key.Name(), key)
 	if err != nil {
 		return nil, errs.Wrap(errs.Corrupt, err, "the checkpoint is not signed by the key of the audit log")
+	}
+	// The end of a signature in base64 has bits that most readers pass over.
+	for line := range strings.Lines(string(raw)) {
+		if rest, ok := strings.CutPrefix(line, "— "); ok {
+			signature := strings.TrimSuffix(rest[strings.LastIndexByte(rest, ' ')+1:], "\n")
+			if _, err := base64.StdEncoding.Strict().DecodeString(signature); err != nil {
+				return nil, errs.Wrap(errs.Corrupt, err, "a signature of the audit log's checkpoint is damaged")
+			}
+		}
 	}
 	return cp, nil
 }

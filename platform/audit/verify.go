@@ -63,9 +63,9 @@ func verify(ctx context.Context, dir, verifier string, since []byte) (Report, er
 	if err != nil {
 		return Report{}, errs.Wrap(errs.Corrupt, err, "the audit log in %s has no checkpoint", dir)
 	}
-	cp, _, _, err := checkpoint.ParseCheckpoint(raw, v.Name(), v)
+	cp, err := signed(raw, v)
 	if err != nil {
-		return Report{}, errs.Wrap(errs.Corrupt, err, "the checkpoint of the audit log is not signed by its key")
+		return Report{}, err
 	}
 	r := Report{Origin: cp.Origin, Size: cp.Size, Root: cp.Hash}
 	if err := check(ctx, files, cp); err != nil {
