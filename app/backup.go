@@ -15,6 +15,7 @@ import (
 	"github.com/galen-health/galen/platform/backup"
 	"github.com/galen-health/galen/platform/blob/s3"
 	"github.com/galen-health/galen/platform/errs"
+	"github.com/galen-health/galen/platform/key/rootkey"
 	"github.com/galen-health/galen/platform/record"
 )
 
@@ -87,9 +88,13 @@ func (e *engines) backup(ctx context.Context, cfg *Config, dest string, progress
 		}
 		defer func() { err = errors.Join(err, from.Close()) }()
 	}
+	roots, err := rootkey.SealedFiles(cfg.keys())
+	if err != nil {
+		return rep, err
+	}
 	release := e.held.hold()
 	defer func() { err = errors.Join(err, release(context.WithoutCancel(ctx))) }()
-	return backup.Take(ctx, backup.Source{Ring: e.keys, Records: portable, Blobs: from, Files: func(ctx context.Context, fn func(string, []byte) error) error {
+	return backup.Take(ctx, backup.Source{Ring: e.keys, Records: portable, Blobs: from, Roots: roots, Files: func(ctx context.Context, fn func(string, []byte) error) error {
 		if err := e.audit.Publish(ctx); err != nil {
 			return err
 		}

@@ -41,16 +41,17 @@ type Restored struct {
 }
 
 // Restore fills an empty data folder from a backup, with the state of a time; zero = of the newest backup. One that is cut off is gone on with by another.
-func Restore(ctx context.Context, cfg Config, root []byte, from string, at time.Time, progress func(backup.Progress)) (r Restored, err error) {
-	if root == nil {
-		return r, errs.New(errs.Invalid, "a restore needs the root key of the server that made the backup: set GALEN_ROOT_KEY (it is not in the backup; the file keys/root.key of the old data folder holds it if the server had none set)")
-	}
+func Restore(ctx context.Context, cfg Config, from string, at time.Time, progress func(backup.Progress)) (r Restored, err error) {
 	place, err := openPlace(from, false)
 	if err != nil {
 		return r, err
 	}
 	defer func() { err = errors.Join(err, place.Close()) }()
 	point, older, ring, err := backup.Choose(ctx, place, at)
+	if err != nil {
+		return r, err
+	}
+	root, seal, err := backupRoot(ctx, place, &cfg, ring)
 	if err != nil {
 		return r, err
 	}
@@ -68,7 +69,7 @@ func Restore(ctx context.Context, cfg Config, root []byte, from string, at time.
 	if err := beginRestore(cfg.DataDir, what); err != nil {
 		return r, err
 	}
-	t := &restorer{ctx: ctx, cfg: cfg, b: b, r: &r, root: root, ring: ring, progress: progress}
+	t := &restorer{ctx: ctx, cfg: cfg, b: b, r: &r, root: root, ring: ring, seal: seal, progress: progress}
 	for _, step := range []func() error{t.keys, t.records, t.blobs, t.files} {
 		if err := step(); err != nil {
 			return r, err
@@ -145,6 +146,7 @@ type restorer struct {
 	r        *Restored
 	root     []byte
 	ring     []byte
+	seal     *backup.Root // the sealed root key that opened it; nil = it was given as it is
 	progress func(backup.Progress)
 }
 
@@ -152,7 +154,7 @@ func (t *restorer) path(name ...string) string {
 	return filepath.Join(append([]string{t.cfg.DataDir}, name...)...)
 }
 
-// keys puts the ring in its place. The root key stays with whoever gave it.
+// keys puts the ring in its place, and the sealed root key if it was one. Another root key stays with whoever gave it.
 func (t *restorer) keys() error {
 	if err := os.MkdirAll(t.path("keys"), 0o700); err != nil {
 		return err
@@ -162,7 +164,10 @@ func (t *restorer) keys() error {
 			return err
 		}
 	}
-	return nil
+	if t.seal == nil {
+		return nil
+	}
+	return writeSynced(t.path("keys", t.seal.Name), t.seal.Body)
 }
 
 // records imports into a new store; what an earlier try left of one goes.
@@ -265,16 +270,17 @@ func (t *restorer) files() error {
 }
 
 // CheckBackup reads a whole backup and calls fault with a line for each thing that is not whole.
-func CheckBackup(ctx context.Context, cfg Config, root []byte, from string, fault func(string), progress func(backup.Progress)) (points, files int64, err error) {
-	if root == nil {
-		return 0, 0, errs.New(errs.Invalid, "set GALEN_ROOT_KEY to the root key of the server that made the backup: without it nobody can read it")
-	}
+func CheckBackup(ctx context.Context, cfg Config, from string, fault func(string), progress func(backup.Progress)) (points, files int64, err error) {
 	place, err := openPlace(from, false)
 	if err != nil {
 		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, place.Close()) }()
 	_, _, ring, err := backup.Choose(ctx, place, time.Time{})
+	if err != nil {
+		return 0, 0, err
+	}
+	root, _, err := backupRoot(ctx, place, &cfg, ring)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -14,7 +14,6 @@ import (
 
 	"github.com/galen-health/galen/app"
 	"github.com/galen-health/galen/platform/backup"
-	"github.com/galen-health/galen/platform/key/keyring"
 )
 
 type backupCmd struct {
@@ -84,22 +83,7 @@ func (c *backupCmd) Run() error {
 
 // rootFlag is where the root key comes from.
 type rootFlag struct {
-	RootKeyFile string `name:"root-key-file" type:"existingfile" help:"File with the root key; without it GALEN_ROOT_KEY has it."`
-}
-
-func (f rootFlag) key() ([]byte, error) {
-	s := os.Getenv("GALEN_ROOT_KEY")
-	if f.RootKeyFile != "" {
-		b, err := os.ReadFile(f.RootKeyFile)
-		if err != nil {
-			return nil, err
-		}
-		s = string(b)
-	}
-	if s == "" {
-		return nil, nil
-	}
-	return keyring.ParseRoot(s)
+	RootKey string `name:"root-key" env:"GALEN_ROOT_KEY_FROM" help:"Where the root key is, as galen serve had it when the backup was made; without it GALEN_ROOT_KEY has it."`
 }
 
 type restoreCmd struct {
@@ -132,12 +116,8 @@ func (c *restoreCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	root, err := c.key()
-	if err != nil {
-		return err
-	}
 	show := newProgress("restore")
-	r, err := app.Restore(ctx, app.Config{DataDir: c.DataDir, Records: c.Records, Blobs: c.Blobs, Account: c.Account, Region: c.Region}, root, from, at, show.tell)
+	r, err := app.Restore(ctx, app.Config{DataDir: c.DataDir, RootKey: c.RootKey, Records: c.Records, Blobs: c.Blobs, Account: c.Account, Region: c.Region}, from, at, show.tell)
 	show.clear()
 	if err != nil {
 		return err
@@ -150,7 +130,7 @@ func (c *restoreCmd) Run() error {
 	for _, s := range r.Lost {
 		fmt.Printf("without %s: its key was deleted, so nobody can open it\n", s)
 	}
-	fmt.Println("next: galen verify --data-dir, then galen serve, both with the root key in GALEN_ROOT_KEY")
+	fmt.Println("next: galen verify --data-dir, then galen serve, both with the root key as here (--root-key or GALEN_ROOT_KEY)")
 	return nil
 }
 
@@ -169,12 +149,8 @@ func (c *checkBackupCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	root, err := c.key()
-	if err != nil {
-		return err
-	}
 	show, faults := newProgress("check-backup"), 0
-	points, files, err := app.CheckBackup(ctx, app.Config{Account: c.Account, Region: c.Region}, root, from, func(line string) {
+	points, files, err := app.CheckBackup(ctx, app.Config{RootKey: c.RootKey, Account: c.Account, Region: c.Region}, from, func(line string) {
 		show.clear()
 		faults++
 		fmt.Println(line)

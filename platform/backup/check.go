@@ -20,6 +20,12 @@ func Check(ctx context.Context, place Place, ring Ring, fault func(string), prog
 	if err != nil {
 		return 0, 0, err
 	}
+	switch _, err := Roots(ctx, place); {
+	case errs.Is(err, errs.Corrupt):
+		fault(errs.As(err).Message)
+	case err != nil:
+		return 0, 0, err
+	}
 	c := &checker{ctx: ctx, b: &Backup{v: v, ring: ring.Regardless()}, fault: fault, progress: progress, chunks: map[string]bool{}, blobs: map[string]bool{}}
 	for _, n := range names {
 		if err := c.point(n); err != nil {

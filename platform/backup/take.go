@@ -31,6 +31,8 @@ type Source struct {
 	Blobs   Place // sealed blobs, each as xy/id
 	// Files gives small files that are carried whole, in the order of their names; what it gives must include what records rely on, so it is asked last.
 	Files func(ctx context.Context, fn func(name string, body []byte) error) error
+	// Roots are the files with sealed root keys beside the ring, by name.
+	Roots map[string][]byte
 	// Progress is told now and then; nil = nobody asks.
 	Progress func(Progress)
 }
@@ -75,6 +77,9 @@ func Take(ctx context.Context, src Source, dest Place) (rep Report, err error) {
 		if err := step(); err != nil {
 			return rep, err
 		}
+	}
+	if err := keepRoots(ctx, dest, src.Roots); err != nil {
+		return rep, err
 	}
 	if err := dest.Settle(ctx); err != nil {
 		return rep, err

@@ -292,7 +292,64 @@ func TestKilled(t *testing.T) {
 	if status, out := run(t, append(env, "GALEN_ROOT_KEY="+strings.Repeat("A", 43)+"="), "admin", "restore", dest, "--data-dir", filepath.Join(t.TempDir(), "x")); status != 1 || !strings.Contains(out, "the root key does not open") {
 		t.Errorf("a restore with another root key: %d %s", status, out)
 	}
-	if status, out := run(t, g.Env(), "admin", "restore", dest, "--data-dir", filepath.Join(t.TempDir(), "x")); status != 1 || !strings.Contains(out, "needs the root key") {
+	if status, out := run(t, g.Env(), "admin", "restore", dest, "--data-dir", filepath.Join(t.TempDir(), "x")); status != 1 || !strings.Contains(out, "the root key of the server that made the backup is needed") {
 		t.Errorf("a restore without a root key: %d %s", status, out)
+	}
+}
+
+// A root key under a passphrase comes back with the backup; a wrong one opens nothing, and begins nothing.
+func TestSealedRootKey(t *testing.T) {
+	t.Setenv("GALEN_ROOT_PASSPHRASE", "the first passphrase of the test")
+	g := galen.Start(t, "--root-key", "passphrase")
+	ctx := t.Context()
+	if _, err := s3.NewClient(g.Client()).CreateBucket(ctx, &s3.CreateBucketInput{Bucket: "kept"}); err != nil {
+		t.Fatal(err)
+	}
+	before := &filled{Server: g}
+	before.object(t, "one", content)
+	dest := filepath.Join(t.TempDir(), "backup")
+	must(t, g.Env(), "admin", "backup", dest)
+	env := func(pass string) []string { return append(g.Env(), "GALEN_ROOT_PASSPHRASE="+pass) }
+	dir := filepath.Join(t.TempDir(), "new")
+	for _, bad := range []struct{ source, pass, want string }{
+		{"passphrase", "another passphrase of the test", "passphrase"},
+		{"", "", "--root-key"},
+		{"nonsense:x", "", "names no place of a root key"},
+		{"pkcs11:/nowhere.so?token=a&key=b", "", "carries no root key"},
+	} {
+		status, out := run(t, env(bad.pass), "admin", "restore", dest, "--data-dir", dir, "--root-key", bad.source)
+		if status != 1 || !strings.Contains(out, bad.want) {
+			t.Errorf("%q with %q: %d %s", bad.source, bad.pass, status, out)
+		}
+		if _, err := os.Stat(dir); err == nil {
+			t.Fatalf("%q has begun a restore", bad.source)
+		}
+	}
+	if out := must(t, g.Env(), "admin", "check-backup", dest, "--root-key", "passphrase"); !strings.Contains(out, "all is whole") {
+		t.Error(out)
+	}
+	must(t, g.Env(), "admin", "restore", dest, "--data-dir", dir, "--root-key", "passphrase")
+	if out := must(t, g.Env(), "verify", "--data-dir", dir, "--root-key", "passphrase"); !strings.Contains(out, "all is whole") {
+		t.Error(out)
+	}
+	n := &filled{Server: galen.New(t, dir, "--root-key", "passphrase")}
+	n.Run()
+	if got := n.read(t, "one"); got != content {
+		t.Errorf("the object is %q", got)
+	}
+	files, err := filepath.Glob(filepath.Join(dest, "roots", "*", "root.passphrase"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	b, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)/2] ^= 1
+	if err := os.WriteFile(files[0], b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status, out := run(t, g.Env(), "admin", "check-backup", dest, "--root-key", "passphrase"); status != 1 || !strings.Contains(out, "damaged") {
+		t.Errorf("a damaged root key: %d %s", status, out)
 	}
 }

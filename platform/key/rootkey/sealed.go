@@ -108,3 +108,19 @@ func openSealed(ctx context.Context, by seal, f Folder) ([]byte, error) {
 	}
 	return nil, errs.New(errs.Invalid, "%s does not belong to the key ring in %s: restore both from the same backup", by.name(), f.Dir)
 }
+
+// SealedFiles reads what is beside a ring of root keys that something else has sealed. A backup takes them with it.
+func SealedFiles(dir string) (map[string][]byte, error) {
+	out := map[string][]byte{}
+	for _, s := range []seal{passphrase{}, &vault{}, &token{}} {
+		b, err := os.ReadFile(filepath.Join(dir, s.name()))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, errs.Wrap(errs.Unavailable, err, "the sealed root key %s cannot be read", filepath.Join(dir, s.name()))
+		}
+		out[s.name()] = b
+	}
+	return out, nil
+}

@@ -79,6 +79,35 @@ func (s Source) Open(ctx context.Context, f Folder) ([]byte, error) {
 	return fits(s, root, f)
 }
 
+// Sealed reports whether the root key of this source is sealed in a file beside the ring.
+func (s Source) Sealed() bool {
+	sealer, _, err := s.parse()
+	return err == nil && sealer != nil
+}
+
+// ErrOther says that a file's root key is sealed by something else than the source.
+var ErrOther = errors.New("sealed by something else")
+
+// OpenFile is Open for a sealed root key that is not in a key folder: a backup's. opens reports whether it is the one that is looked for.
+func (s Source) OpenFile(ctx context.Context, name string, body []byte, opens func(root []byte) bool) ([]byte, error) {
+	sealer, _, err := s.parse()
+	if err != nil {
+		return nil, err
+	}
+	if sealer == nil || sealer.name() != name {
+		return nil, ErrOther
+	}
+	dir, err := os.MkdirTemp("", "galen-root")
+	if err != nil {
+		return nil, errs.Wrap(errs.Unavailable, err, "a temporary folder is needed")
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // it holds no secret
+	if err := os.WriteFile(filepath.Join(dir, name), body, 0o600); err != nil {
+		return nil, errs.Wrap(errs.Unavailable, err, "a temporary file is needed")
+	}
+	return openSealed(ctx, sealer, Folder{Dir: dir, Opens: opens})
+}
+
 // parse splits a source into a sealer, or the path of a file, or neither for the environment.
 func (s Source) parse() (sealer seal, path string, err error) {
 	kind, rest, found := strings.Cut(string(s), ":")
