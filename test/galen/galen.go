@@ -45,41 +45,10 @@ type Server struct {
 	done  chan error
 }
 
-var build struct {
-	once sync.Once
-	path string
-	err  error
-}
-
 // Root is the folder of the repository.
 func Root() string {
 	_, file, _, _ := runtime.Caller(0)
 	return filepath.Join(filepath.Dir(file), "..", "..")
-}
-
-// Binary builds the command once a test process, or takes $GALEN_BIN.
-func Binary(t testing.TB) string {
-	t.Helper()
-	build.once.Do(func() {
-		if build.path = os.Getenv("GALEN_BIN"); build.path != "" {
-			return
-		}
-		dir, err := os.MkdirTemp("", "galen-bin")
-		if err != nil {
-			build.err = err
-			return
-		}
-		build.path = filepath.Join(dir, "galen")
-		cmd := exec.Command("go", "build", "-o", build.path, "./cmd/galen")
-		cmd.Dir = Root()
-		if out, err := cmd.CombinedOutput(); err != nil {
-			build.err = fmt.Errorf("go build: %w\n%s", err, out)
-		}
-	})
-	if build.err != nil {
-		t.Fatal(build.err)
-	}
-	return build.path
 }
 
 // Start runs a server over a fresh folder until the test ends. args go to `galen serve` after the usual ones.
