@@ -6,13 +6,9 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"net"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
@@ -59,53 +55,12 @@ func makeBucket(t *testing.T, endpoint string) {
 	}
 }
 
-// versity is versitygw over a folder of its own.
+// versity is versitygw with the bucket in it.
 func versity(t *testing.T) string {
 	t.Helper()
-	bin := os.Getenv("GALEN_VERSITYGW")
-	if bin == "" {
-		bin = filepath.Join(galen.Root(), ".cache", "bin", "versitygw")
-	}
-	if _, err := os.Stat(bin); err != nil {
-		t.Skip("versitygw is not installed: run make test, which installs it")
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close() //nolint:errcheck // only the port was wanted
-	dir := t.TempDir()
-	for _, d := range []string{"data", "meta"} {
-		if err := os.Mkdir(filepath.Join(dir, d), 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	cmd := exec.Command(bin, "--access", galen.AccessKeyID, "--secret", galen.SecretAccessKey, "--region", galen.Region, "--port", addr, "posix", "--sidecar", filepath.Join(dir, "meta"), filepath.Join(dir, "data"))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	var log bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &log, &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("versitygw:\n%s", log.String()[max(0, log.Len()-4000):])
-		}
-	})
-	for range 200 {
-		resp, err := http.Get("http://" + addr)
-		if err == nil {
-			resp.Body.Close() //nolint:errcheck // test
-			makeBucket(t, "http://"+addr)
-			return "http://" + addr
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	t.Fatalf("versitygw does not answer:\n%s", log.String())
-	return ""
+	v := galen.StartVersity(t)
+	makeBucket(t, v.URL)
+	return v.URL
 }
 
 func ring(t *testing.T) *keyring.Ring {
