@@ -91,10 +91,10 @@ func openEngines(ctx context.Context, cfg *Config, log *slog.Logger, local *edge
 		return e, err
 	}
 	e.closers = append(e.closers, func() error { return e.audit.Close(context.Background()) })
-	if e.jobs, err = job.New(e.records, job.Config{Exclusive: cfg.Records == "", Log: log}); err != nil {
+	if e.jobs, err = job.New(e.records, job.Config{Exclusive: cfg.Records == "", Server: server, Log: log}); err != nil {
 		return e, err
 	}
-	if e.events, err = event.New(ctx, e.records, event.Config{Account: cfg.Account, Region: cfg.Region, Shared: cfg.Records != "", Log: log}); err != nil {
+	if e.events, err = event.New(ctx, e.records, event.Config{Account: cfg.Account, Region: cfg.Region, Shared: cfg.Records != "", Server: server, Log: log}); err != nil {
 		return e, err
 	}
 	e.events.Watch(job.Topic, func(m record.Message) { e.jobs.Wake(m.Space) })

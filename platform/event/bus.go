@@ -28,6 +28,9 @@ type Config struct {
 	Attempts int
 	// Shared says that other processes use the store: each subscriber is delivered to by one process at a time, which holds a lease on it.
 	Shared bool
+	// Server names this process among those that share the store, over its restarts; of one name there is one process at a time. What an earlier process of this name
+	// held is taken at once.
+	Server string
 	// Lease is how long a process that died keeps a subscriber from the others; 0 = 10 s.
 	Lease time.Duration
 	Log   *slog.Logger // nil = slog.Default()
@@ -84,7 +87,7 @@ func New(ctx context.Context, store record.Store, cfg Config) (*Bus, error) {
 	if err := store.CreateSpace(ctx, Space, key.Ref{}); err != nil {
 		return nil, err
 	}
-	return &Bus{store: store, cfg: cfg, owner: newOwner(), subs: map[string]*subscription{}, changed: make(chan struct{})}, nil
+	return &Bus{store: store, cfg: cfg, owner: cfg.Server + "/" + newOwner(), subs: map[string]*subscription{}, changed: make(chan struct{})}, nil
 }
 
 // Subscribe adds a durable subscriber; before Run. The name is its identity over restarts. pattern "" takes every event.

@@ -14,3 +14,16 @@ func TestClockWasAhead(t *testing.T) {
 		}
 	}
 }
+
+// A process that comes back takes what its server held; another's lease binds it.
+func TestServerComesBack(t *testing.T) {
+	named, nameless := &Bus{cfg: Config{Server: "one"}}, &Bus{}
+	for owner, want := range map[string]bool{"one/1": true, "one more/1": false, "two/1": false, "/1": false, "": false} {
+		if got := named.before(owner); got != want {
+			t.Errorf("what %q holds was an earlier process's: %v", owner, got)
+		}
+		if nameless.before(owner) {
+			t.Errorf("a server without a name takes what %q holds", owner)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -51,7 +52,7 @@ func (s *holder) hold(ctx context.Context) (held context.Context, release func()
 			if errs.Is(err, errs.NotFound) {
 				l, err = &lease{}, nil
 			}
-			if err != nil || l.Owner != "" && l.Owner != b.owner && b.binds(l.Until, time.Now()) {
+			if err != nil || l.Owner != "" && l.Owner != b.owner && !b.before(l.Owner) && b.binds(l.Until, time.Now()) {
 				return err
 			}
 			l.Owner, l.Until = b.owner, time.Now().Add(b.cfg.Lease)
@@ -76,6 +77,11 @@ func (s *holder) hold(ctx context.Context) (held context.Context, release func()
 			return leases.Put(tx, s.name, l)
 		})
 	}, nil
+}
+
+// before reports whether an owner is an earlier process of this server, which is dead.
+func (b *Bus) before(owner string) bool {
+	return b.cfg.Server != "" && strings.HasPrefix(owner, b.cfg.Server+"/")
 }
 
 // binds reports whether a lease until then keeps others out now. One that is longer than any was written by a clock that was ahead.

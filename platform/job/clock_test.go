@@ -34,7 +34,7 @@ func TestClockWasAhead(t *testing.T) {
 				return err
 			}})
 			start(t, s, e, "once", "j", nil)
-			if err := job.LeftBy(ctx, s, space, "once", "j", c.state, time.Now().Add(c.ahead)); err != nil {
+			if err := job.LeftBy(ctx, s, space, "once", "j", c.state, "another", time.Now().Add(c.ahead)); err != nil {
 				t.Fatal(err)
 			}
 			stop := run(t, s, e)
@@ -47,6 +47,31 @@ func TestClockWasAhead(t *testing.T) {
 			case <-ran:
 				t.Error("another process's lease was taken")
 			case <-time.After(200 * time.Millisecond):
+			}
+		})
+	}
+}
+
+// What an earlier process of the same server left running is taken at once; another server's lease is kept, also that of one whose name begins alike.
+func TestServerComesBack(t *testing.T) {
+	for left, runs := range map[string]bool{"one": true, "two": false, "one more": false, "": false} {
+		t.Run(left, func(t *testing.T) {
+			s := openStore(t, t.TempDir())
+			e := newEngine(t, s, job.Config{Server: "one", Lease: 30 * time.Second})
+			e.Register(job.Kind{Name: "once", Run: func(ctx context.Context, r job.Run) error { return nil }})
+			start(t, s, e, "once", "j", nil)
+			if err := job.LeftBy(ctx, s, space, "once", "j", job.Running, left, time.Now().Add(25*time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			stop := run(t, s, e)
+			defer stop()
+			if runs {
+				await(t, e, "once", "j", job.Done)
+				return
+			}
+			time.Sleep(200 * time.Millisecond)
+			if st, err := e.Status(ctx, space, "once", "j"); err != nil || st.State != job.Running || st.Attempt != 1 {
+				t.Errorf("another server's job was taken: %+v, %v", st, err)
 			}
 		})
 	}

@@ -3,6 +3,7 @@ package job
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/galen-health/galen/platform/errs"
@@ -168,13 +169,18 @@ func (e *Engine) consider(ctx context.Context, space record.Space, id string, s 
 // due is when a job may be claimed by this process. A time that is further away than any lease or pause was written by a clock that was ahead: it binds nobody.
 func (e *Engine) due(s *stored, now time.Time) time.Time {
 	at, most := s.NotBefore, 2*longestPause
-	if s.State == Running && (!e.cfg.Exclusive || s.Owner == e.owner) {
+	if s.State == Running && (s.Owner == e.owner || !e.cfg.Exclusive && !e.before(s.Owner)) {
 		at, most = s.Until, 2*e.cfg.Lease
 	}
 	if at.Sub(now) > most && (s.State == Running || s.Attempt > 0) { // what never ran waits for the time that its service gave it
 		return now
 	}
 	return at
+}
+
+// before reports whether an owner is an earlier process of this server, which is dead.
+func (e *Engine) before(owner string) bool {
+	return e.cfg.Server != "" && owner != e.owner && strings.HasPrefix(owner, e.cfg.Server+"/")
 }
 
 func (e *Engine) claim(ctx context.Context, space record.Space, id string, kind Kind) error {

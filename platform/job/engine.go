@@ -25,6 +25,9 @@ type Config struct {
 	Lease time.Duration
 	// Exclusive says that no other process uses the store, so leases found at the start belong to the dead and are taken at once.
 	Exclusive bool
+	// Server names this process among those that share the store, over its restarts; of one name there is one process at a time. What an earlier process of this name
+	// left running is taken at once.
+	Server string
 	// Backoff is the pause after the n-th failed attempt, up to 12 min; nil = 1 s doubled each time, at most 5 min, ± a fifth.
 	Backoff func(n int) time.Duration
 	// Keep is how long ended jobs can be asked for; 0 = 7 days.
@@ -95,7 +98,7 @@ func New(store record.Store, cfg Config) (*Engine, error) {
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // never fails (crypto/rand)
 	return &Engine{
-		store: store, cfg: cfg, owner: hex.EncodeToString(id[:]),
+		store: store, cfg: cfg, owner: cfg.Server + "/" + hex.EncodeToString(id[:]),
 		kinds: map[string]Kind{}, busy: map[string]int{}, running: map[runKey]*run{}, ended: map[string]map[State]int64{},
 		dirty: map[record.Space]bool{}, waiting: map[record.Space]bool{}, again: map[record.Space]*timer{}, all: true,
 		wake: make(chan struct{}, 1),
