@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,15 +17,11 @@ import (
 	api "github.com/galen-health/galen/aws/athena"
 	"github.com/galen-health/galen/aws/s3"
 	"github.com/galen-health/galen/platform/authz"
-	"github.com/galen-health/galen/platform/blob/files"
 	"github.com/galen-health/galen/platform/call"
 	"github.com/galen-health/galen/platform/errs"
-	"github.com/galen-health/galen/platform/job"
-	"github.com/galen-health/galen/platform/key/keyring"
-	"github.com/galen-health/galen/platform/record"
-	"github.com/galen-health/galen/platform/record/pebble"
 	"github.com/galen-health/galen/platform/sql"
 	"github.com/galen-health/galen/platform/sql/duck"
+	"github.com/galen-health/galen/test/testbed"
 )
 
 // TestMain is the SQL child when the engine starts this test binary again.
@@ -37,51 +32,35 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// lab is a service over real engines; the catalog, S3 and the policy are the test's own, because they are other services.
+// lab is the service over real engines; the catalog and the policy are the test's own, because they are other services.
 type lab struct {
 	t   testing.TB
 	s   *Service
 	ctx context.Context
-	s3  *objects
+	s3  *testbed.Objects
 }
 
 func newLab(t testing.TB) *lab {
 	t.Helper()
 	dir := t.TempDir()
-	check := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	keys, err := keyring.Open(filepath.Join(dir, "keys"), nil, keyring.Config{Account: "000000000000", Region: "us-east-1"})
-	check(err)
-	records, err := pebble.Open(filepath.Join(dir, "records"), keys, pebble.Options{})
-	check(err)
-	check(records.Declare(record.OnceKind.Def()))
-	blobs, err := files.Open(filepath.Join(dir, "blobs"), keys)
-	check(err)
-	jobs, err := job.New(records, job.Config{Exclusive: true, Rescan: 50 * time.Millisecond})
-	check(err)
+	e := testbed.Open(t, dir)
 	engine, err := sql.NewEngine(filepath.Join(dir, "sql"), 2)
-	check(err)
-	l := &lab{t: t, s3: &objects{body: map[string][]byte{}}}
-	ctx, cancel := context.WithCancel(context.Background())
-	l.ctx = as(ctx, "analyst")
-	l.s, err = New(l.ctx, Config{Records: records, Blobs: blobs, Jobs: jobs, Authorizer: policy{}, S3: l.s3, Engine: engine, Catalogs: []sql.Catalog{published{t}}, Account: "000000000000", Region: "us-east-1"})
-	check(err)
-	done := make(chan struct{})
-	go func() { jobs.Run(ctx); close(done) }()
-	t.Cleanup(func() {
-		stop, end := context.WithTimeout(context.Background(), 20*time.Second)
-		defer end()
-		_ = jobs.Stop(stop)
-		cancel()
-		<-done
-		_ = blobs.Close()
-		_ = records.Close()
-		_ = keys.Close()
-	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &lab{t: t, s3: testbed.NewObjects(), ctx: as(e.Ctx, "analyst")}
+	l.s3.OnPut = func(in *s3.PutObjectInput) error {
+		if in.Bucket == "absent" {
+			return errs.Named(errs.NotFound, "NoSuchBucket", "The specified bucket does not exist")
+		}
+		return nil
+	}
+	l.s, err = New(e.Ctx, Config{Records: e.Records, Blobs: e.Blobs, Jobs: e.Jobs, Authorizer: policy{}, S3: l.s3, Engine: engine, Catalogs: []sql.Catalog{published{t}},
+		Account: testbed.Account, Region: testbed.Region})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Run()
 	return l
 }
 
@@ -153,26 +132,6 @@ func (p published) Table(_ context.Context, database, name string) (*sql.Table, 
 	return &t, nil
 }
 
-type objects struct {
-	s3.Unimplemented
-	mu   sync.Mutex
-	body map[string][]byte
-}
-
-func (o *objects) PutObject(_ context.Context, in *s3.PutObjectInput) (*s3.PutObjectOutput, error) {
-	b, err := io.ReadAll(in.Body)
-	if err != nil {
-		return nil, err
-	}
-	if in.Bucket == "absent" {
-		return nil, errs.Named(errs.NotFound, "NoSuchBucket", "The specified bucket does not exist")
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.body[in.Bucket+"/"+in.Key] = b
-	return &s3.PutObjectOutput{}, nil
-}
-
 func (l *lab) start(ctx context.Context, query string) string {
 	l.t.Helper()
 	out, err := l.s.StartQueryExecution(ctx, &api.StartQueryExecutionInput{QueryString: query, QueryExecutionContext: &api.QueryExecutionContext{Database: "db"},
@@ -233,7 +192,7 @@ func TestAQueryAndItsPages(t *testing.T) {
 			t.Errorf("by %d: %d rows, %q … %q", limit, len(rows), rows[:3], rows[len(rows)-1])
 		}
 	}
-	csv := string(l.s3.body["out/q/"+id+".csv"])
+	csv := string(l.s3.Get("out/q/" + id + ".csv"))
 	if !strings.HasPrefix(csv, "\"id\",\"name\"\n\"0\",\"n\"\"0\"\n\"1\",\n") || strings.Count(csv, "\n") != 2501 {
 		t.Errorf("CSV begins with %q", csv[:min(60, len(csv))])
 	}

@@ -79,7 +79,7 @@ func BenchmarkImport(b *testing.B) {
 	})
 	for range b.N {
 		b.StopTimer()
-		l.s3.body["in/all.ndjson"] = bytes.ReplaceAll(nd.Bytes(), []byte(`"id":"ROUND-`), []byte(`"id":"`+newID()[:8]+`-`))
+		l.s3.Put("in/all.ndjson", bytes.ReplaceAll(nd.Bytes(), []byte(`"id":"ROUND-`), []byte(`"id":"`+newID()[:8]+`-`)))
 		b.StartTimer()
 		start := cpu()
 		p := l.importEnd(l.startImport("s3://in/all.ndjson"))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/galen-health/galen/aws"
 	api "github.com/galen-health/galen/aws/healthlake"
+	"github.com/galen-health/galen/test/testbed"
 )
 
 const crashDir = "GALEN_TEST_CRASH_DIR"
@@ -22,8 +23,7 @@ func TestCrashChild(t *testing.T) {
 	if dir == "" {
 		t.Skip("only as the child of TestImportSurvivesKills")
 	}
-	records, keys := openRecordsIn(t, dir)
-	l := labOver(t, records, keys, objectsIn(t, dir+"/s3"))
+	l := labIn(t, dir, testbed.ObjectsIn(t, dir+"/s3"))
 	var job struct{ Store, ID string }
 	if b, err := os.ReadFile(dir + "/job"); err == nil {
 		if err := json.Unmarshal(b, &job); err != nil {
@@ -40,10 +40,7 @@ func TestCrashChild(t *testing.T) {
 	}
 	fmt.Println("CHILD RUNS")
 	l.importEnd(job.ID)
-	l.stop()
-	if err := records.Close(); err != nil {
-		t.Fatal(err)
-	}
+	l.Stop()
 	fmt.Println("CHILD DONE")
 }
 
@@ -54,16 +51,14 @@ func TestImportSurvivesKills(t *testing.T) {
 		t.Skip("kills processes: not in short mode")
 	}
 	dir := t.TempDir()
-	obj := objectsIn(t, dir+"/s3")
+	obj := testbed.ObjectsIn(t, dir+"/s3")
 	var b bytes.Buffer
 	pad := strings.Repeat("x", 9_000)
 	n := 0
 	for ; b.Len() < segmentBytes*10; n++ {
 		fmt.Fprintf(&b, `{"resourceType":"Patient","id":"p%d","birthDate":"1990","name":[{"family":"f%d"}],"text":{"status":"generated","div":"<div>%s</div>"}}`+"\n", n, n%10, pad)
 	}
-	if err := obj.keep("in/all.ndjson", b.Bytes()); err != nil {
-		t.Fatal(err)
-	}
+	obj.Put("in/all.ndjson", b.Bytes())
 	kills := 0
 	for round := 0; ; round++ {
 		if round > 60 {
@@ -99,10 +94,8 @@ func TestImportSurvivesKills(t *testing.T) {
 	}
 	t.Logf("killed %d times", kills)
 
-	records, keys := openRecordsIn(t, dir)
-	obj = objectsIn(t, dir+"/s3")
-	l := labOver(t, records, keys, obj)
-	t.Cleanup(func() { l.stop(); _ = records.Close() })
+	obj = testbed.ObjectsIn(t, dir+"/s3")
+	l := labIn(t, dir, obj)
 	var job struct{ Store, ID string }
 	j, err := os.ReadFile(dir + "/job")
 	if err != nil {
@@ -117,7 +110,7 @@ func TestImportSurvivesKills(t *testing.T) {
 		t.Errorf("%s: %d imported, want %d", p.JobStatus, aws.Val(p.JobProgressReport.TotalNumberOfResourcesImported), n)
 	}
 	versions := 0
-	v, err := records.View(l.ctx, space(l.store))
+	v, err := l.Records.View(l.Ctx, space(l.store))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +132,7 @@ func TestImportSurvivesKills(t *testing.T) {
 		t.Errorf("the index finds %d of %d patients", found, n)
 	}
 	reported := 0
-	for k, body := range obj.body {
+	for k, body := range obj.All() {
 		if strings.Contains(k, "/SUCCESS/") {
 			reported += bytes.Count(body, []byte("\n"))
 		}

@@ -10,12 +10,14 @@ import (
 
 	"github.com/galen-health/galen/aws"
 	api "github.com/galen-health/galen/aws/healthlake"
+	"github.com/galen-health/galen/aws/s3"
 	"github.com/galen-health/galen/platform/errs"
+	"github.com/galen-health/galen/test/testbed"
 )
 
 func (l *lab) startImport(uri string) string {
 	l.t.Helper()
-	out, err := l.s.StartFHIRImportJob(l.ctx, &api.StartFHIRImportJobInput{DatastoreId: l.store, JobName: "load", DataAccessRoleArn: "arn:aws:iam::000000000000:role/r",
+	out, err := l.s.StartFHIRImportJob(l.Ctx, &api.StartFHIRImportJobInput{DatastoreId: l.store, JobName: "load", DataAccessRoleArn: "arn:aws:iam::000000000000:role/r",
 		InputDataConfig:     &api.InputDataConfig{S3Uri: uri},
 		JobOutputDataConfig: &api.OutputDataConfig{S3Configuration: &api.S3Configuration{S3Uri: "s3://out/reports", KmsKeyId: "alias/k"}}})
 	if err != nil {
@@ -29,7 +31,7 @@ func (l *lab) startImport(uri string) string {
 
 func (l *lab) importState(id string) *api.ImportJobProperties {
 	l.t.Helper()
-	out, err := l.s.DescribeFHIRImportJob(l.ctx, &api.DescribeFHIRImportJobInput{DatastoreId: l.store, JobId: id})
+	out, err := l.s.DescribeFHIRImportJob(l.Ctx, &api.DescribeFHIRImportJobInput{DatastoreId: l.store, JobId: id})
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -39,25 +41,25 @@ func (l *lab) importState(id string) *api.ImportJobProperties {
 func (l *lab) importEnd(id string) *api.ImportJobProperties {
 	l.t.Helper()
 	var p *api.ImportJobProperties
-	l.await("the import ends", func() bool { p = l.importState(id); return !p.EndTime.IsZero() })
+	l.Await("the import ends", func() bool { p = l.importState(id); return !p.EndTime.IsZero() })
 	return p
 }
 
 func TestImportReportsEveryLine(t *testing.T) {
 	l := newLab(t)
 	l.create()
-	l.s3.body["in/data/a/Patient.ndjson"] = []byte(`{"resourceType":"Patient","id":"p1","name":[{"family":"One"}]}
+	l.s3.Put("in/data/a/Patient.ndjson", []byte(`{"resourceType":"Patient","id":"p1","name":[{"family":"One"}]}
 
 {"resourceType":"Patient","id":"p2","name":[{"family":"Two"}]}
 {"resourceType":"Patient","name":[{"family":"NoID"}]}
 {"resourceType":"Patient","id":"p3","birthDate":"x"}
 not json
 {"resourceType":"Patient","id":"p1","name":[{"family":"OneAgain"}]}
-`)
-	l.s3.body["in/data/b/Observation.ndjson"] = []byte(`{"resourceType":"Observation","id":"o1","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/p1"}}`)
-	l.s3.body["in/data/c/Empty.ndjson"] = nil
-	l.s3.body["in/data/folder/"] = nil
-	l.s3.body["in/other.ndjson"] = []byte("x")
+`))
+	l.s3.Put("in/data/b/Observation.ndjson", []byte(`{"resourceType":"Observation","id":"o1","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/p1"}}`))
+	l.s3.Put("in/data/c/Empty.ndjson", nil)
+	l.s3.Put("in/data/folder/", nil)
+	l.s3.Put("in/other.ndjson", []byte("x"))
 	id := l.startImport("s3://in/data/")
 	p := l.importEnd(id)
 	if p.JobStatus != api.JobStatusCompletedWithErrors {
@@ -76,12 +78,12 @@ not json
 		InputDataConfig                                                                                                           struct{ S3Uri string }
 		OutputDataConfig                                                                                                          struct{ EncryptionKeyID string }
 	}
-	if err := json.Unmarshal(l.s3.body[folder+"manifest.json"], &m); err != nil {
-		t.Fatalf("%v: %s", err, l.s3.body[folder+"manifest.json"])
+	if err := json.Unmarshal(l.s3.Get(folder+"manifest.json"), &m); err != nil {
+		t.Fatalf("%v: %s", err, l.s3.Get(folder+"manifest.json"))
 	}
 	if m.NumberOfScannedFiles != 3 || m.NumberOfResourcesScanned != 7 || m.NumberOfResourcesImportedSuccessfully != 4 || m.NumberOfResourcesWithCustomerError != 3 ||
 		m.SuccessOutput.SuccessOutputS3Uri != "s3://"+folder+"SUCCESS/" || m.InputDataConfig.S3Uri != "s3://in/data/" || m.OutputDataConfig.EncryptionKeyID != "alias/k" {
-		t.Errorf("manifest = %s", l.s3.body[folder+"manifest.json"])
+		t.Errorf("manifest = %s", l.s3.Get(folder+"manifest.json"))
 	}
 	type reported struct {
 		LineID                 int
@@ -92,7 +94,7 @@ not json
 	}
 	lines := func(name string) string {
 		var out []string
-		for k, b := range l.s3.body {
+		for k, b := range l.s3.All() {
 			if strings.HasPrefix(k, folder+name) {
 				for _, s := range strings.Split(strings.TrimSpace(string(b)), "\n") {
 					var x reported
@@ -117,7 +119,7 @@ not json
 	if got := l.want(200, "GET", "/Observation?subject:Patient.family=OneAgain", "").ids(t, ""); !reflect.DeepEqual(got, []string{"Observation/o1"}) {
 		t.Errorf("found %v", got)
 	}
-	if got, want := l.events()[2:], []string{"Import Job Submitted", "Import Job In Progress", "Import Job Completed With Errors"}; !reflect.DeepEqual(got, want) {
+	if got, want := l.EventTypes()[2:], []string{"Import Job Submitted", "Import Job In Progress", "Import Job Completed With Errors"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("events = %v", got)
 	}
 
@@ -129,7 +131,7 @@ not json
 	if got := l.want(200, "GET", "/Observation/o1", "").header.Get("ETag"); got != `W/"1"` {
 		t.Errorf("unchanged, but version %s", got)
 	}
-	list, err := l.s.ListFHIRImportJobs(l.ctx, &api.ListFHIRImportJobsInput{DatastoreId: l.store, JobStatus: api.JobStatusCompleted})
+	list, err := l.s.ListFHIRImportJobs(l.Ctx, &api.ListFHIRImportJobsInput{DatastoreId: l.store, JobStatus: api.JobStatusCompleted})
 	if err != nil || len(list.ImportJobPropertiesList) != 1 {
 		t.Errorf("completed jobs: %+v, %v", list, err)
 	}
@@ -140,9 +142,14 @@ func TestImportGoesOnWithoutALostFile(t *testing.T) {
 	l := newLab(t)
 	l.create()
 	for _, n := range []string{"a", "b", "c"} {
-		l.s3.body["in/data/"+n+".ndjson"] = []byte(`{"resourceType":"Patient","id":"` + n + `"}`)
+		l.s3.Put("in/data/"+n+".ndjson", []byte(`{"resourceType":"Patient","id":"`+n+`"}`))
 	}
-	l.s3.gone = map[string]bool{"in/data/b.ndjson": true}
+	l.s3.OnGet = func(in *s3.GetObjectInput) error { // listed, and not there when it is read
+		if in.Key == "data/b.ndjson" {
+			return errs.Named(errs.NotFound, "NoSuchKey", "no such key")
+		}
+		return nil
+	}
 	id := l.startImport("s3://in/data/")
 	p := l.importEnd(id)
 	r := p.JobProgressReport
@@ -151,7 +158,7 @@ func TestImportGoesOnWithoutALostFile(t *testing.T) {
 		t.Errorf("%s: %s; files scanned, imported, with errors; resources imported = %s", p.JobStatus, p.Message, counts)
 	}
 	reports := 0
-	for k, b := range l.s3.body {
+	for k, b := range l.s3.All() {
 		if strings.Contains(k, "/FAILURE/b") {
 			reports++
 			if !strings.Contains(string(b), "gone or was changed") {
@@ -182,7 +189,7 @@ func TestImportFailsWithAReason(t *testing.T) {
 		in := &api.StartFHIRImportJobInput{DatastoreId: l.store, DataAccessRoleArn: "arn:aws:iam::000000000000:role/r", InputDataConfig: &api.InputDataConfig{S3Uri: "s3://in/x"},
 			JobOutputDataConfig: &api.OutputDataConfig{S3Configuration: &api.S3Configuration{S3Uri: "s3://out", KmsKeyId: "k"}}}
 		change(in)
-		_, err := l.s.StartFHIRImportJob(l.ctx, in)
+		_, err := l.s.StartFHIRImportJob(l.Ctx, in)
 		if code := errs.CodeOf(err); err == nil || code != errs.NotFound && code != errs.Denied && code != errs.Invalid {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -199,10 +206,10 @@ func TestImportGoesOnWhereItWasStopped(t *testing.T) {
 	for ; b.Len() < segmentBytes*2; n++ {
 		fmt.Fprintf(&b, `{"resourceType":"Patient","id":"p%d","name":[{"text":"%s"}]}`+"\n", n, pad)
 	}
-	l.s3.body["in/Patient.ndjson"] = b.Bytes()
+	l.s3.Put("in/Patient.ndjson", b.Bytes())
 	failed := false
-	l.s3.onPut = func(key string) error {
-		if strings.HasSuffix(key, "-1.ndjson") && !failed {
+	l.s3.OnPut = func(in *s3.PutObjectInput) error {
+		if strings.HasSuffix(in.Key, "-1.ndjson") && !failed {
 			failed = true
 			return errs.New(errs.Unavailable, "no room")
 		}
@@ -216,12 +223,12 @@ func TestImportGoesOnWhereItWasStopped(t *testing.T) {
 	if got := aws.Val(p.JobProgressReport.TotalNumberOfResourcesImported); got != int64(n) {
 		t.Errorf("%d imported, want %d", got, n)
 	}
-	if len(l.s3.ranges) == 0 {
+	if reads := l.s3.Reads("in/Patient.ndjson"); reads[len(reads)-1].Range == "" {
 		t.Error("the second attempt read the file from its beginning")
 	}
 	folder := "out/reports/" + l.store + "-FHIR_IMPORT-" + id + "/SUCCESS/"
 	lines := map[int]bool{}
-	for k, body := range l.s3.body {
+	for k, body := range l.s3.All() {
 		if !strings.HasPrefix(k, folder) {
 			continue
 		}
@@ -255,14 +262,14 @@ func TestExportWritesWhatIsThere(t *testing.T) {
 	l.want(201, "PUT", "/Patient/b", `{"resourceType":"Patient","id":"b"}`)
 	l.want(204, "DELETE", "/Patient/b", "")
 	l.want(201, "PUT", "/Basic/c", `{"resourceType":"Basic","id":"c","code":{"text":"x"}}`)
-	out, err := l.s.StartFHIRExportJob(l.ctx, &api.StartFHIRExportJobInput{DatastoreId: l.store, DataAccessRoleArn: "arn:aws:iam::000000000000:role/r",
+	out, err := l.s.StartFHIRExportJob(l.Ctx, &api.StartFHIRExportJobInput{DatastoreId: l.store, DataAccessRoleArn: "arn:aws:iam::000000000000:role/r",
 		OutputDataConfig: &api.OutputDataConfig{S3Configuration: &api.S3Configuration{S3Uri: "s3://out/x/", KmsKeyId: "k"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var p *api.ExportJobProperties
-	l.await("the export ends", func() bool {
-		d, err := l.s.DescribeFHIRExportJob(l.ctx, &api.DescribeFHIRExportJobInput{DatastoreId: l.store, JobId: out.JobId})
+	l.Await("the export ends", func() bool {
+		d, err := l.s.DescribeFHIRExportJob(l.Ctx, &api.DescribeFHIRExportJobInput{DatastoreId: l.store, JobId: out.JobId})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -270,20 +277,19 @@ func TestExportWritesWhatIsThere(t *testing.T) {
 		return !p.EndTime.IsZero()
 	})
 	folder := "out/x/" + l.store + "-FHIR_EXPORT-" + out.JobId + "/"
-	if got := strings.TrimSpace(string(l.s3.body[folder+"Patient/Patient-1.ndjson"])); p.JobStatus != api.JobStatusCompleted || !strings.Contains(got, `"id":"a"`) || strings.Contains(got, "\n") {
+	if got := strings.TrimSpace(string(l.s3.Get(folder + "Patient/Patient-1.ndjson"))); p.JobStatus != api.JobStatusCompleted || !strings.Contains(got, `"id":"a"`) || strings.Contains(got, "\n") {
 		t.Errorf("%s %s: %s", p.JobStatus, p.Message, got)
 	}
-	if !bytes.Contains(l.s3.body[folder+"manifest.json"], []byte(folder+"Basic/Basic-0.ndjson")) {
-		t.Errorf("manifest = %s", l.s3.body[folder+"manifest.json"])
+	if !bytes.Contains(l.s3.Get(folder+"manifest.json"), []byte(folder+"Basic/Basic-0.ndjson")) {
+		t.Errorf("manifest = %s", l.s3.Get(folder+"manifest.json"))
 	}
 }
 
 // TestImportSurvivesARestart stops the process's engines in the middle of an import and opens everything again from disk.
 func TestImportSurvivesARestart(t *testing.T) {
 	dir := t.TempDir()
-	obj := &objects{body: map[string][]byte{}}
-	records, keys := openRecordsIn(t, dir)
-	l := labOver(t, records, keys, obj)
+	obj := testbed.NewObjects()
+	l := labIn(t, dir, obj)
 	store := l.create()
 	var b bytes.Buffer
 	pad := strings.Repeat("x", 20_000)
@@ -291,10 +297,10 @@ func TestImportSurvivesARestart(t *testing.T) {
 	for ; b.Len() < segmentBytes*2; n++ {
 		fmt.Fprintf(&b, `{"resourceType":"Patient","id":"p%d","name":[{"text":"%s"}]}`+"\n", n, pad)
 	}
-	obj.body["in/Patient.ndjson"] = b.Bytes()
+	obj.Put("in/Patient.ndjson", b.Bytes())
 	second := make(chan struct{})
-	obj.onPut = func(key string) error { // the first segment is done, the second is stored but not reported
-		if strings.HasSuffix(key, "-1.ndjson") {
+	obj.OnPut = func(in *s3.PutObjectInput) error { // the first segment is done, the second is stored but not reported
+		if strings.HasSuffix(in.Key, "-1.ndjson") {
 			select {
 			case <-second:
 			default:
@@ -306,16 +312,10 @@ func TestImportSurvivesARestart(t *testing.T) {
 	}
 	id := l.startImport("s3://in/Patient.ndjson")
 	<-second
-	l.stop()
-	if err := records.Close(); err != nil {
-		t.Fatal(err)
-	}
-	keys.Close()
+	l.Stop()
 
-	obj.onPut = nil
-	records, keys = openRecordsIn(t, dir)
-	l = labOver(t, records, keys, obj)
-	t.Cleanup(func() { l.stop(); _ = records.Close() })
+	obj.OnPut = nil
+	l = labIn(t, dir, obj)
 	l.store = store
 	p := l.importEnd(id)
 	if p.JobStatus != api.JobStatusCompleted || aws.Val(p.JobProgressReport.TotalNumberOfResourcesImported) != int64(n) {
@@ -328,7 +328,7 @@ func TestImportSurvivesARestart(t *testing.T) {
 		t.Errorf("%d versions after the repeated segment", len(v))
 	}
 	started := 0
-	for _, e := range l.events() {
+	for _, e := range l.EventTypes() {
 		if e == "Import Job In Progress" {
 			started++
 		}

@@ -93,7 +93,7 @@ func (l *lab) populate(perType, bundles int) population {
 func (l *lab) everything() population {
 	l.t.Helper()
 	all := population{}
-	v, err := l.records.View(l.ctx, space(l.store))
+	v, err := l.Records.View(l.Ctx, space(l.store))
 	if err != nil {
 		l.t.Fatal(err)
 	}

@@ -65,7 +65,7 @@ func (l *lab) artifacts(j *api.MedicalScribeJob) (*transcript.Conversation, *not
 
 func TestJobOverAWrittenConversation(t *testing.T) {
 	l := newLab(t, nil)
-	l.s3.body["in/visit.txt"] = []byte(visit)
+	l.s3.Put("in/visit.txt", []byte(visit))
 	l.start("visit-1", "visit.txt", func(in *api.StartMedicalScribeJobInput) {
 		in.Settings.ClinicalNoteGenerationSettings = &api.ClinicalNoteGenerationSettings{NoteTemplate: api.MedicalScribeNoteTemplatePhysicalSoap}
 		in.MedicalScribeContext = &api.MedicalScribeContext{PatientContext: &api.MedicalScribePatientContext{Pronouns: api.PronounsSheHer}}
@@ -96,18 +96,18 @@ func TestJobOverAWrittenConversation(t *testing.T) {
 
 func TestNamesListsTagsDeletion(t *testing.T) {
 	l := newLab(t, nil)
-	l.s3.body["in/visit.txt"] = []byte(visit)
+	l.s3.Put("in/visit.txt", []byte(visit))
 	for _, name := range []string{"a-1", "b-1", "b-2"} {
 		l.start(name, "visit.txt", func(in *api.StartMedicalScribeJobInput) { in.Tags = []api.Tag{{Key: "ward", Value: "7"}} })
 		l.ended(name)
 	}
-	if _, err := l.StartMedicalScribeJob(l.ctx, request("a-1", "visit.txt")); !errs.Is(err, errs.Conflict) {
+	if _, err := l.StartMedicalScribeJob(l.Ctx, request("a-1", "visit.txt")); !errs.Is(err, errs.Conflict) {
 		t.Errorf("a taken name: %v", err)
 	}
 	list := func(in *api.ListMedicalScribeJobsInput) string {
 		var names []string
 		for {
-			out, err := l.ListMedicalScribeJobs(l.ctx, in)
+			out, err := l.ListMedicalScribeJobs(l.Ctx, in)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -126,27 +126,27 @@ func TestNamesListsTagsDeletion(t *testing.T) {
 			t.Errorf("listed %q, want %q", got, want)
 		}
 	}
-	if _, err := l.ListMedicalScribeJobs(l.ctx, &api.ListMedicalScribeJobsInput{NextToken: "nonsense"}); !errs.Is(err, errs.Invalid) {
+	if _, err := l.ListMedicalScribeJobs(l.Ctx, &api.ListMedicalScribeJobsInput{NextToken: "nonsense"}); !errs.Is(err, errs.Invalid) {
 		t.Errorf("a foreign token: %v", err)
 	}
 	arn := "arn:aws:transcribe:us-east-1:000000000000:medical-scribe-job/a-1"
-	if _, err := l.TagResource(l.ctx, &api.TagResourceInput{ResourceArn: arn, Tags: []api.Tag{{Key: "x", Value: "y"}}}); err != nil {
+	if _, err := l.TagResource(l.Ctx, &api.TagResourceInput{ResourceArn: arn, Tags: []api.Tag{{Key: "x", Value: "y"}}}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.UntagResource(l.ctx, &api.UntagResourceInput{ResourceArn: arn, TagKeys: []string{"ward"}}); err != nil {
+	if _, err := l.UntagResource(l.Ctx, &api.UntagResourceInput{ResourceArn: arn, TagKeys: []string{"ward"}}); err != nil {
 		t.Fatal(err)
 	}
-	tags, err := l.ListTagsForResource(l.ctx, &api.ListTagsForResourceInput{ResourceArn: arn})
+	tags, err := l.ListTagsForResource(l.Ctx, &api.ListTagsForResourceInput{ResourceArn: arn})
 	if err != nil || len(tags.Tags) != 1 || tags.Tags[0].Key != "x" {
 		t.Errorf("tags %+v, %v", tags, err)
 	}
-	if _, err := l.DeleteMedicalScribeJob(l.ctx, &api.DeleteMedicalScribeJobInput{MedicalScribeJobName: "a-1"}); err != nil {
+	if _, err := l.DeleteMedicalScribeJob(l.Ctx, &api.DeleteMedicalScribeJobInput{MedicalScribeJobName: "a-1"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.GetMedicalScribeJob(l.ctx, &api.GetMedicalScribeJobInput{MedicalScribeJobName: "a-1"}); !errs.Is(err, errs.NotFound) {
+	if _, err := l.GetMedicalScribeJob(l.Ctx, &api.GetMedicalScribeJobInput{MedicalScribeJobName: "a-1"}); !errs.Is(err, errs.NotFound) {
 		t.Errorf("a deleted job: %v", err)
 	}
-	if l.s3.get("out/a-1/summary.json") == nil {
+	if l.s3.Get("out/a-1/summary.json") == nil {
 		t.Error("the artifacts went with the job")
 	}
 	l.start("a-1", "visit.txt") // a name can be used again
@@ -172,7 +172,7 @@ func TestRequestRules(t *testing.T) {
 		"role":         {func(in *api.StartMedicalScribeJobInput) { in.DataAccessRoleArn = role + "-forbidden" }, errs.Denied},
 		"key":          {func(in *api.StartMedicalScribeJobInput) { in.OutputEncryptionKMSKeyId = "forbidden" }, errs.Denied},
 	} {
-		if _, err := l.StartMedicalScribeJob(l.ctx, request("x", "m", c.edit)); !errs.Is(err, c.want) {
+		if _, err := l.StartMedicalScribeJob(l.Ctx, request("x", "m", c.edit)); !errs.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 	}
@@ -183,14 +183,14 @@ func TestRequestRules(t *testing.T) {
 
 func TestArtifactsUnderTheCallersKey(t *testing.T) {
 	l := newLab(t, nil)
-	l.s3.body["in/visit.txt"] = []byte(visit)
+	l.s3.Put("in/visit.txt", []byte(visit))
 	l.start("sealed", "visit.txt", func(in *api.StartMedicalScribeJobInput) {
 		in.OutputEncryptionKMSKeyId, in.KMSEncryptionContext = "alias/notes", map[string]string{"ward": "7"}
 	})
 	l.artifacts(l.ended("sealed"))
 	for _, k := range []string{"out/sealed/transcript.json", "out/sealed/summary.json"} {
-		p := l.s3.put[k]
-		if p == nil || p.ServerSideEncryption != s3.ServerSideEncryptionAwsKms || p.SSEKMSKeyId != "alias/notes" {
+		p := l.s3.Writes()[k]
+		if p.ServerSideEncryption != s3.ServerSideEncryptionAwsKms || p.SSEKMSKeyId != "alias/notes" {
 			t.Fatalf("%s was written as %+v", k, p)
 		}
 		if ec, _ := base64.StdEncoding.DecodeString(p.SSEKMSEncryptionContext); string(ec) != `{"ward":"7"}` {
@@ -202,14 +202,21 @@ func TestArtifactsUnderTheCallersKey(t *testing.T) {
 // A run that is cut off between its two artifacts goes on from the transcript: the medium is not read again.
 func TestGoesOnFromTheTranscript(t *testing.T) {
 	l := newLab(t, nil)
-	l.s3.body["in/visit.txt"] = []byte(visit)
-	l.s3.fail["out/cut/summary.json"] = errs.New(errs.Unavailable, "try again")
+	l.s3.Put("in/visit.txt", []byte(visit))
+	failed := false
+	l.s3.OnPut = func(in *s3.PutObjectInput) error {
+		if in.Key != "cut/summary.json" || failed {
+			return nil
+		}
+		failed = true
+		return errs.New(errs.Unavailable, "try again")
+	}
 	l.start("cut", "visit.txt")
 	c, _ := l.artifacts(l.ended("cut"))
-	if n := l.s3.reads["in/visit.txt"]; n != 1 {
+	if n := len(l.s3.Reads("in/visit.txt")); n != 1 || !failed {
 		t.Errorf("the medium was read %d times", n)
 	}
-	if n := l.s3.reads["out/cut/transcript.json"]; n != 1 || c.ConversationId == "" {
+	if n := len(l.s3.Reads("out/cut/transcript.json")); n != 1 || c.ConversationId == "" {
 		t.Errorf("the transcript was read %d times", n)
 	}
 	l.told("QUEUED IN_PROGRESS COMPLETED")
@@ -217,9 +224,9 @@ func TestGoesOnFromTheTranscript(t *testing.T) {
 
 func TestFailuresSayWhy(t *testing.T) {
 	l := newLab(t, nil)
-	l.s3.body["in/junk"] = []byte("not a conversation at all")
-	l.s3.body["in/empty"] = nil
-	l.s3.body["in/half.wav"] = []byte("RIFF\x00\x00\x00\x00WAVE")
+	l.s3.Put("in/junk", []byte("not a conversation at all"))
+	l.s3.Put("in/empty", nil)
+	l.s3.Put("in/half.wav", []byte("RIFF\x00\x00\x00\x00WAVE"))
 	for medium, want := range map[string]string{"absent": "isn't in the S3 location", "junk": "neither WAV audio nor a transcript", "empty": "neither WAV audio nor a transcript", "half.wav": "no speech recogniser"} {
 		l.start("f-"+medium, medium)
 		j := l.ended("f-" + medium)
@@ -230,7 +237,7 @@ func TestFailuresSayWhy(t *testing.T) {
 			t.Errorf("%s: the reason holds content: %q", medium, j.FailureReason)
 		}
 	}
-	if len(l.s3.put) > 0 {
-		t.Errorf("failed jobs wrote %d artifacts", len(l.s3.put))
+	if len(l.s3.Writes()) > 0 {
+		t.Errorf("failed jobs wrote %d artifacts", len(l.s3.Writes()))
 	}
 }

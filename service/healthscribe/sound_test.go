@@ -9,11 +9,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/galen-health/galen/aws/s3"
 	api "github.com/galen-health/galen/aws/transcribe"
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/speech"
 	"github.com/galen-health/galen/standard/audio"
+	"github.com/galen-health/galen/test/testbed"
 )
 
 // script is a recogniser that hears what the test wrote down: by the first sample of a channel.
@@ -51,7 +51,7 @@ func TestTwoChannelsAreTwoSpeakers(t *testing.T) {
 			Repairs: []speech.Repair{{Begin: 20, End: 29, Heard: "met from in"}}}},
 		2: {{Begin: 2.5, End: 3, Text: "No.", Confidence: 0.7}},
 	}})
-	l.s3.body["in/visit.wav"] = wav(t, audio.Rate, channel(1), channel(2))
+	l.s3.Put("in/visit.wav", wav(t, audio.Rate, channel(1), channel(2)))
 	l.start("stereo", "visit.wav", channels)
 	c, n := l.artifacts(l.ended("stereo"))
 	var got []string
@@ -79,7 +79,7 @@ func TestTwoChannelsAreTwoSpeakers(t *testing.T) {
 	if !strings.Contains(n.Text(), "denies chest pain") {
 		t.Errorf("note:\n%s", n.Text())
 	}
-	l.s3.body["in/mono.wav"] = wav(t, audio.Rate, channel(1))
+	l.s3.Put("in/mono.wav", wav(t, audio.Rate, channel(1)))
 	l.start("mono", "mono.wav")
 	c, _ = l.artifacts(l.ended("mono"))
 	if r := c.TranscriptSegments[0].ParticipantDetails.ParticipantRole; r != "CLINICIAN_0" {
@@ -102,13 +102,14 @@ func (s slow) Recognize(ctx context.Context, _ []int16, _ func(int, int)) ([]spe
 // A server that stops in the middle of a recording finishes it when it runs again.
 func TestGoesOnAfterARestart(t *testing.T) {
 	dir, begun := t.TempDir(), make(chan struct{})
-	o := &objects{body: map[string][]byte{"in/visit.wav": wav(t, audio.Rate, channel(1))}, reads: map[string]int{}, put: map[string]*s3.PutObjectInput{}, fail: map[string]error{}}
+	o := testbed.NewObjects()
+	o.Put("in/visit.wav", wav(t, audio.Rate, channel(1)))
 	l := labIn(t, dir, o, slow{begun: begun})
 	l.start("long", "visit.wav")
 	<-begun
-	l.stop()
-	if len(o.put) > 0 {
-		t.Errorf("%d artifacts of a recording that nobody heard", len(o.put))
+	l.Stop()
+	if len(o.Writes()) > 0 {
+		t.Errorf("%d artifacts of a recording that nobody heard", len(o.Writes()))
 	}
 	l = labIn(t, dir, o, script{heard: map[int16][]speech.Utterance{1: {{Begin: 1, End: 3, Text: "I have had chest pain for two days.", Confidence: 0.9}}}})
 	c, n := l.artifacts(l.ended("long"))
@@ -120,10 +121,10 @@ func TestGoesOnAfterARestart(t *testing.T) {
 
 func TestRecordingsThatCannotBeUsed(t *testing.T) {
 	l := newLab(t, script{})
-	l.s3.body["in/narrow.wav"] = wav(t, 8000, channel(1))
-	l.s3.body["in/mono.wav"] = wav(t, audio.Rate, channel(1))
+	l.s3.Put("in/narrow.wav", wav(t, 8000, channel(1)))
+	l.s3.Put("in/mono.wav", wav(t, audio.Rate, channel(1)))
 	whole := wav(t, audio.Rate, channel(1))
-	l.s3.body["in/cut.wav"] = whole[:len(whole)/2]
+	l.s3.Put("in/cut.wav", whole[:len(whole)/2])
 	for name, c := range map[string]struct {
 		medium, want string
 		edit         func(*api.StartMedicalScribeJobInput)
@@ -140,7 +141,7 @@ func TestRecordingsThatCannotBeUsed(t *testing.T) {
 		}
 	}
 	l = newLab(t, script{missing: true})
-	l.s3.body["in/mono.wav"] = whole
+	l.s3.Put("in/mono.wav", whole)
 	l.start("none", "mono.wav")
 	if j := l.ended("none"); j.MedicalScribeJobStatus != api.MedicalScribeJobStatusFailed || !strings.Contains(j.FailureReason, "fetch.sh") {
 		t.Errorf("without a recogniser: %s %q", j.MedicalScribeJobStatus, j.FailureReason)
@@ -187,7 +188,7 @@ func TestSpokenVisit(t *testing.T) {
 		}
 	}
 	l := newLab(t, m)
-	l.s3.body["in/visit.wav"] = wav(t, audio.Rate, clinician, patient)
+	l.s3.Put("in/visit.wav", wav(t, audio.Rate, clinician, patient))
 	l.start("spoken", "visit.wav", channels)
 	c, n := l.artifacts(l.ended("spoken"))
 	for _, s := range c.TranscriptSegments {

@@ -74,7 +74,7 @@ func BenchmarkRead(b *testing.B) {
 	for i := range n {
 		l.mustPut(scan(i + 1))
 	}
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { l.mux.ServeHTTP(w, r.WithContext(l.ctx)) }))
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { l.mux.ServeHTTP(w, r.WithContext(l.Ctx)) }))
 	defer srv.Close()
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8, DisableCompression: true}}
 	root := srv.URL + "/datastore/" + l.store

@@ -23,7 +23,7 @@ func TestForeignClient(t *testing.T) {
 	}
 	l := newLab(t)
 	l.create(&api.CreateDatastoreInput{})
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { l.mux.ServeHTTP(w, r.WithContext(l.ctx)) }))
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { l.mux.ServeHTTP(w, r.WithContext(l.Ctx)) }))
 	defer srv.Close()
 	dir := testdata.Dir(t, "imaging/dicom-test-files/data/pydicom")
 	args := []string{filepath.Join("testdata", "client.py"), srv.URL + "/datastore/" + l.store}

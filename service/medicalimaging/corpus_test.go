@@ -130,7 +130,7 @@ func (l *lab) native(f *dicom.File, fr *dicom.Frames, i int) []byte {
 	if err != nil {
 		return nil
 	}
-	dec, err := pixel.Decode(l.ctx, f.TransferSyntax, fr.Image, b)
+	dec, err := pixel.Decode(l.Ctx, f.TransferSyntax, fr.Image, b)
 	if err != nil {
 		if !errors.Is(err, pixel.ErrUnsupported) {
 			l.t.Logf("%v", err)

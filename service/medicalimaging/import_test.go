@@ -16,13 +16,14 @@ import (
 	api "github.com/galen-health/galen/aws/medicalimaging"
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/standard/dicom"
+	"github.com/galen-health/galen/test/testbed"
 )
 
 // The manifest and the lists of an import have the documented shape, and importing again changes nothing.
 func TestImportJob(t *testing.T) {
 	l := newLab(t)
 	l.create(&api.CreateDatastoreInput{})
-	put := func(name string, b []byte) { l.s3.body["in/"+name] = b }
+	put := func(name string, b []byte) { l.s3.Put("in/"+name, b) }
 	for i := range 6 {
 		put(fmt.Sprintf("scan/%d.dcm", i), slice(study1, series1, i+1, nil))
 	}
@@ -32,13 +33,13 @@ func TestImportJob(t *testing.T) {
 	put("other/1.dcm", slice(study1, series2, 1, nil))
 	run := func() (map[string]any, *api.DICOMImportJobProperties) {
 		t.Helper()
-		out, err := l.s.StartDICOMImportJob(l.ctx, &api.StartDICOMImportJobInput{DatastoreId: l.store, DataAccessRoleArn: "arn:aws:iam::000000000000:role/r", InputS3Uri: "s3://in/scan/", OutputS3Uri: "s3://out/results"})
+		out, err := l.s.StartDICOMImportJob(l.Ctx, &api.StartDICOMImportJobInput{DatastoreId: l.store, DataAccessRoleArn: "arn:aws:iam::000000000000:role/r", InputS3Uri: "s3://in/scan/", OutputS3Uri: "s3://out/results"})
 		if err != nil || out.JobStatus != api.JobStatusSubmitted {
 			t.Fatalf("%+v, %v", out, err)
 		}
 		var p *api.DICOMImportJobProperties
-		l.await("the job ends", func() bool {
-			got, err := l.s.GetDICOMImportJob(l.ctx, &api.GetDICOMImportJobInput{DatastoreId: l.store, JobId: out.JobId})
+		l.Await("the job ends", func() bool {
+			got, err := l.s.GetDICOMImportJob(l.Ctx, &api.GetDICOMImportJobInput{DatastoreId: l.store, JobId: out.JobId})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -50,7 +51,7 @@ func TestImportJob(t *testing.T) {
 			t.Fatalf("job %+v", p)
 		}
 		var doc struct{ JobSummary map[string]any }
-		if err := json.Unmarshal(l.s3.body[strings.TrimPrefix(prefix, "s3://")+"job-output-manifest.json"], &doc); err != nil {
+		if err := json.Unmarshal(l.s3.Get(strings.TrimPrefix(prefix, "s3://")+"job-output-manifest.json"), &doc); err != nil {
 			t.Fatal(err)
 		}
 		return doc.JobSummary, p
@@ -60,7 +61,7 @@ func TestImportJob(t *testing.T) {
 		t.Errorf("counts %s in %v", got, sum)
 	}
 	file := func(name string) string {
-		return string(l.s3.body[strings.TrimPrefix(p.OutputS3Uri, "s3://")+name])
+		return string(l.s3.Get(strings.TrimPrefix(p.OutputS3Uri, "s3://") + name))
 	}
 	set := l.sets()[0].ImageSetId
 	if s := file("SUCCESS/success.ndjson"); strings.Count(s, "\n") != 7 || !strings.HasPrefix(s, `{"inputFile":"scan/0.dcm","importResponse":{"imageSetId":"`+set+`","isPrimary":true}}`) {
@@ -73,19 +74,19 @@ func TestImportJob(t *testing.T) {
 		t.Errorf("warning %s", s)
 	}
 	again, _ := run()
-	if got, _ := l.s.GetImageSet(l.ctx, &api.GetImageSetInput{DatastoreId: l.store, ImageSetId: set}); got.VersionId != "1" || fmt.Sprint(again["numberOfImportedFiles"]) != "7" {
+	if got, _ := l.s.GetImageSet(l.Ctx, &api.GetImageSetInput{DatastoreId: l.store, ImageSetId: set}); got.VersionId != "1" || fmt.Sprint(again["numberOfImportedFiles"]) != "7" {
 		t.Errorf("a second import made version %s, %v", got.VersionId, again)
 	}
-	list, err := l.s.ListDICOMImportJobs(l.ctx, &api.ListDICOMImportJobsInput{DatastoreId: l.store, JobStatus: api.JobStatusCompleted})
+	list, err := l.s.ListDICOMImportJobs(l.Ctx, &api.ListDICOMImportJobsInput{DatastoreId: l.store, JobStatus: api.JobStatusCompleted})
 	if err != nil || len(list.JobSummaries) != 2 {
 		t.Errorf("%+v, %v", list, err)
 	}
 	want := []string{"Import Job Submitted", "Import Job In Progress", "Image Set Created", "Import Job Completed", "Import Job Submitted", "Import Job In Progress", "Import Job Completed"}
-	l.await("all events are out", func() bool { return len(l.events()) >= 2+len(want) })
-	if got := l.events()[2:]; !slices.Equal(got, want) {
+	l.Await("all events are out", func() bool { return len(l.EventTypes()) >= 2+len(want) })
+	if got := l.EventTypes()[2:]; !slices.Equal(got, want) {
 		t.Errorf("events %v", got)
 	}
-	if _, err := l.s.StartDICOMImportJob(l.ctx, &api.StartDICOMImportJobInput{DatastoreId: l.store, DataAccessRoleArn: "arn:aws:iam::000000000000:role/forbidden", InputS3Uri: "s3://in/scan/", OutputS3Uri: "s3://out/"}); !errs.Is(err, errs.Denied) {
+	if _, err := l.s.StartDICOMImportJob(l.Ctx, &api.StartDICOMImportJobInput{DatastoreId: l.store, DataAccessRoleArn: "arn:aws:iam::000000000000:role/forbidden", InputS3Uri: "s3://in/scan/", OutputS3Uri: "s3://out/"}); !errs.Is(err, errs.Denied) {
 		t.Errorf("a role that may not be passed: %v", err)
 	}
 }
@@ -93,22 +94,22 @@ func TestImportJob(t *testing.T) {
 // An import that was stopped in the middle goes on after a restart and ends as if nothing had been.
 func TestImportGoesOnAfterARestart(t *testing.T) {
 	dir := t.TempDir()
-	obj := &objects{body: map[string][]byte{}}
+	obj := testbed.NewObjects()
 	for i := range 150 {
-		obj.body[fmt.Sprintf("in/%03d.dcm", i)] = slice(study1, series1, i+1, nil)
+		obj.Put(fmt.Sprintf("in/%03d.dcm", i), slice(study1, series1, i+1, nil))
 	}
-	l := openLab(t, dir, obj)
+	l := labIn(t, dir, obj)
 	store := l.create(&api.CreateDatastoreInput{})
-	out, err := l.s.StartDICOMImportJob(l.ctx, &api.StartDICOMImportJobInput{DatastoreId: store, DataAccessRoleArn: "arn:aws:iam::000000000000:role/r", InputS3Uri: "s3://in/", OutputS3Uri: "s3://out/"})
+	out, err := l.s.StartDICOMImportJob(l.Ctx, &api.StartDICOMImportJobInput{DatastoreId: store, DataAccessRoleArn: "arn:aws:iam::000000000000:role/r", InputS3Uri: "s3://in/", OutputS3Uri: "s3://out/"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.await("a part is there", func() bool { return len(l.sets()) > 0 })
-	l.stop()
-	l = openLab(t, dir, obj)
+	l.Await("a part is there", func() bool { return len(l.sets()) > 0 })
+	l.Stop()
+	l = labIn(t, dir, obj)
 	l.store = store
-	l.await("the job ends", func() bool {
-		got, err := l.s.GetDICOMImportJob(l.ctx, &api.GetDICOMImportJobInput{DatastoreId: store, JobId: out.JobId})
+	l.Await("the job ends", func() bool {
+		got, err := l.s.GetDICOMImportJob(l.Ctx, &api.GetDICOMImportJobInput{DatastoreId: store, JobId: out.JobId})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -118,7 +119,7 @@ func TestImportGoesOnAfterARestart(t *testing.T) {
 	if len(sets) != 1 || len(at(l.metadata(sets[0].ImageSetId, ""), "Study", "Series", "*", "Instances").(map[string]any)) != 150 {
 		t.Fatalf("%d sets", len(sets))
 	}
-	manifest := obj.body["out/"+store+"-DicomImport-"+out.JobId+"/job-output-manifest.json"]
+	manifest := obj.Get("out/" + store + "-DicomImport-" + out.JobId + "/job-output-manifest.json")
 	if !bytes.Contains(manifest, []byte(`"numberOfImportedFiles": 150`)) {
 		t.Errorf("manifest %s", manifest)
 	}
@@ -132,9 +133,9 @@ func TestKilledImport(t *testing.T) {
 	if dir == "" {
 		t.Skip("run by TestImportSurvivesKill")
 	}
-	l := openLab(t, dir, objectsIn(t, filepath.Join(dir, "s3")))
+	l := labIn(t, dir, testbed.ObjectsIn(t, filepath.Join(dir, "s3")))
 	store := l.create(&api.CreateDatastoreInput{})
-	out, err := l.s.StartDICOMImportJob(l.ctx, &api.StartDICOMImportJobInput{DatastoreId: store, DataAccessRoleArn: "arn:aws:iam::000000000000:role/r", InputS3Uri: "s3://in/", OutputS3Uri: "s3://out/"})
+	out, err := l.s.StartDICOMImportJob(l.Ctx, &api.StartDICOMImportJobInput{DatastoreId: store, DataAccessRoleArn: "arn:aws:iam::000000000000:role/r", InputS3Uri: "s3://in/", OutputS3Uri: "s3://out/"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,11 +154,9 @@ func TestImportSurvivesKill(t *testing.T) {
 		t.Skip("starts a process")
 	}
 	dir := t.TempDir()
-	obj := objectsIn(t, filepath.Join(dir, "s3"))
+	obj := testbed.ObjectsIn(t, filepath.Join(dir, "s3"))
 	for i := range importFiles {
-		if err := obj.keep(fmt.Sprintf("in/%03d.dcm", i), slice(study1, series1, i+1, nil)); err != nil {
-			t.Fatal(err)
-		}
+		obj.Put(fmt.Sprintf("in/%03d.dcm", i), slice(study1, series1, i+1, nil))
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^TestKilledImport$")
 	cmd.Env = append(os.Environ(), "GALEN_TEST_KILLED_IMPORT="+dir)
@@ -182,14 +181,14 @@ func TestImportSurvivesKill(t *testing.T) {
 	if jobID == "" {
 		t.Skip("the codecs are not here, or the child did not start")
 	}
-	l := openLab(t, dir, objectsIn(t, filepath.Join(dir, "s3")))
+	l := labIn(t, dir, testbed.ObjectsIn(t, filepath.Join(dir, "s3")))
 	l.store = store
 	before := 0
 	if sets := l.sets(); len(sets) == 1 {
 		before = len(at(l.metadata(sets[0].ImageSetId, ""), "Study", "Series", "*", "Instances").(map[string]any))
 	}
-	l.await("the job ends", func() bool {
-		got, err := l.s.GetDICOMImportJob(l.ctx, &api.GetDICOMImportJobInput{DatastoreId: store, JobId: jobID})
+	l.Await("the job ends", func() bool {
+		got, err := l.s.GetDICOMImportJob(l.Ctx, &api.GetDICOMImportJobInput{DatastoreId: store, JobId: jobID})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -200,7 +199,7 @@ func TestImportSurvivesKill(t *testing.T) {
 		t.Fatalf("%d image sets", len(sets))
 	}
 	after := len(at(l.metadata(sets[0].ImageSetId, ""), "Study", "Series", "*", "Instances").(map[string]any))
-	manifest := l.s3.body["out/"+store+"-DicomImport-"+jobID+"/job-output-manifest.json"]
+	manifest := l.s3.Get("out/" + store + "-DicomImport-" + jobID + "/job-output-manifest.json")
 	if after != importFiles || !bytes.Contains(manifest, fmt.Appendf(nil, `"numberOfImportedFiles": %d`, importFiles)) {
 		t.Errorf("%d of %d instances, manifest %s", after, importFiles, manifest)
 	}

@@ -8,9 +8,11 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/galen-health/galen/aws"
 	api "github.com/galen-health/galen/aws/medicalimaging"
+	"github.com/galen-health/galen/platform/blob"
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/standard/dicom"
 	"github.com/galen-health/galen/standard/htj2k"
@@ -26,14 +28,14 @@ func TestDatastores(t *testing.T) {
 	l := newLab(t)
 	in := &api.CreateDatastoreInput{DatastoreName: "ward", ClientToken: "one", Tags: map[string]string{"team": "ct"}}
 	id := l.create(in)
-	again, err := l.s.CreateDatastore(l.ctx, in)
+	again, err := l.s.CreateDatastore(l.Ctx, in)
 	if err != nil || again.DatastoreId != id {
 		t.Errorf("the same token: %v, %v", again, err)
 	}
-	if _, err := l.s.CreateDatastore(l.ctx, &api.CreateDatastoreInput{DatastoreName: "other", ClientToken: "one"}); !errs.Is(err, errs.Conflict) {
+	if _, err := l.s.CreateDatastore(l.Ctx, &api.CreateDatastoreInput{DatastoreName: "other", ClientToken: "one"}); !errs.Is(err, errs.Conflict) {
 		t.Errorf("the token with another request: %v", err)
 	}
-	got, err := l.s.GetDatastore(l.ctx, &api.GetDatastoreInput{DatastoreId: id})
+	got, err := l.s.GetDatastore(l.Ctx, &api.GetDatastoreInput{DatastoreId: id})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,32 +44,32 @@ func TestDatastores(t *testing.T) {
 		t.Errorf("properties %+v", p)
 	}
 	l.create(&api.CreateDatastoreInput{DatastoreName: "second"})
-	page, err := l.s.ListDatastores(l.ctx, &api.ListDatastoresInput{MaxResults: aws.Ptr(int32(1)), DatastoreStatus: api.DatastoreStatusActive})
+	page, err := l.s.ListDatastores(l.Ctx, &api.ListDatastoresInput{MaxResults: aws.Ptr(int32(1)), DatastoreStatus: api.DatastoreStatusActive})
 	if err != nil || len(page.DatastoreSummaries) != 1 || page.NextToken == "" {
 		t.Fatalf("first page %+v, %v", page, err)
 	}
-	rest, err := l.s.ListDatastores(l.ctx, &api.ListDatastoresInput{MaxResults: aws.Ptr(int32(5)), DatastoreStatus: api.DatastoreStatusActive, NextToken: page.NextToken})
+	rest, err := l.s.ListDatastores(l.Ctx, &api.ListDatastoresInput{MaxResults: aws.Ptr(int32(5)), DatastoreStatus: api.DatastoreStatusActive, NextToken: page.NextToken})
 	if err != nil || len(rest.DatastoreSummaries) != 1 || rest.NextToken != "" || rest.DatastoreSummaries[0].DatastoreName != "second" {
 		t.Errorf("second page %+v, %v", rest, err)
 	}
-	if _, err := l.s.ListDatastores(l.ctx, &api.ListDatastoresInput{NextToken: page.NextToken}); !errs.Is(err, errs.Invalid) {
+	if _, err := l.s.ListDatastores(l.Ctx, &api.ListDatastoresInput{NextToken: page.NextToken}); !errs.Is(err, errs.Invalid) {
 		t.Errorf("a page token for another request: %v", err)
 	}
 	l.mustPut(slice(study1, series1, 1, nil))
-	if _, err := l.s.DeleteDatastore(l.ctx, &api.DeleteDatastoreInput{DatastoreId: l.store}); !errs.Is(err, errs.Conflict) {
+	if _, err := l.s.DeleteDatastore(l.Ctx, &api.DeleteDatastoreInput{DatastoreId: l.store}); !errs.Is(err, errs.Conflict) {
 		t.Errorf("deleting a store with image sets: %v", err)
 	}
-	if _, err := l.s.DeleteDatastore(l.ctx, &api.DeleteDatastoreInput{DatastoreId: id}); err != nil {
+	if _, err := l.s.DeleteDatastore(l.Ctx, &api.DeleteDatastoreInput{DatastoreId: id}); err != nil {
 		t.Fatal(err)
 	}
-	l.await("the store is deleted", func() bool { return l.status(id) == api.DatastoreStatusDeleted })
+	l.Await("the store is deleted", func() bool { return l.status(id) == api.DatastoreStatusDeleted })
 	l.store = id
 	if a := l.do("GET", "/studies", nil); a.status != 404 {
 		t.Errorf("DICOMweb of a deleted store: %d", a.status)
 	}
 	want := []string{"Data Store Creating", "Data Store Created", "Data Store Creating", "Data Store Created", "Image Set Created", "Data Store Deleting", "Data Store Deleted"}
-	l.await("all events are out", func() bool { return len(l.events()) >= len(want) }) // they follow the state within moments
-	if got := l.events(); !slices.Equal(got, want) {
+	l.Await("all events are out", func() bool { return len(l.EventTypes()) >= len(want) }) // they follow the state within moments
+	if got := l.EventTypes(); !slices.Equal(got, want) {
 		t.Errorf("events %v", got)
 	}
 }
@@ -78,24 +80,24 @@ func TestTags(t *testing.T) {
 	l.mustPut(slice(study1, series1, 1, nil))
 	set := l.sets()[0].ImageSetId
 	for _, arn := range []string{l.s.arn(id), l.s.setARN(id, set)} {
-		if _, err := l.s.TagResource(l.ctx, &api.TagResourceInput{ResourceArn: arn, Tags: map[string]string{"b": "2", "c": "3"}}); err != nil {
+		if _, err := l.s.TagResource(l.Ctx, &api.TagResourceInput{ResourceArn: arn, Tags: map[string]string{"b": "2", "c": "3"}}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := l.s.UntagResource(l.ctx, &api.UntagResourceInput{ResourceArn: arn, TagKeys: []string{"a", "c", "z"}}); err != nil {
+		if _, err := l.s.UntagResource(l.Ctx, &api.UntagResourceInput{ResourceArn: arn, TagKeys: []string{"a", "c", "z"}}); err != nil {
 			t.Fatal(err)
 		}
-		out, err := l.s.ListTagsForResource(l.ctx, &api.ListTagsForResourceInput{ResourceArn: arn})
+		out, err := l.s.ListTagsForResource(l.Ctx, &api.ListTagsForResourceInput{ResourceArn: arn})
 		if err != nil || fmt.Sprint(out.Tags) != "map[b:2]" {
 			t.Errorf("%s: %v, %v", arn, out, err)
 		}
 	}
-	if _, err := l.s.TagResource(l.ctx, &api.TagResourceInput{ResourceArn: l.s.arn(id), Tags: map[string]string{"aws:x": "1"}}); !errs.Is(err, errs.Invalid) {
+	if _, err := l.s.TagResource(l.Ctx, &api.TagResourceInput{ResourceArn: l.s.arn(id), Tags: map[string]string{"aws:x": "1"}}); !errs.Is(err, errs.Invalid) {
 		t.Errorf("a reserved key: %v", err)
 	}
-	if _, err := l.s.ListTagsForResource(l.ctx, &api.ListTagsForResourceInput{ResourceArn: "arn:aws:medical-imaging:us-east-1:1:datastore/x"}); !errs.Is(err, errs.Invalid) {
+	if _, err := l.s.ListTagsForResource(l.Ctx, &api.ListTagsForResourceInput{ResourceArn: "arn:aws:medical-imaging:us-east-1:1:datastore/x"}); !errs.Is(err, errs.Invalid) {
 		t.Errorf("a foreign ARN: %v", err)
 	}
-	if got, err := l.s.GetImageSet(l.ctx, &api.GetImageSetInput{DatastoreId: id, ImageSetId: set}); err != nil || got.VersionId != "1" {
+	if got, err := l.s.GetImageSet(l.Ctx, &api.GetImageSetInput{DatastoreId: id, ImageSetId: set}); err != nil || got.VersionId != "1" {
 		t.Errorf("tags made a version: %v %v", got, err)
 	}
 }
@@ -122,15 +124,15 @@ func TestGrouping(t *testing.T) {
 	if got := state(); got != want {
 		t.Fatalf("sets %s, want %s", got, want)
 	}
-	before := len(l.events())
+	before := len(l.EventTypes())
 	for _, b := range files {
 		l.mustPut(b)
 	}
-	if got := state(); got != want || len(l.events()) != before {
-		t.Errorf("after the same again: %s, %d more events", got, len(l.events())-before)
+	if got := state(); got != want || len(l.EventTypes()) != before {
+		t.Errorf("after the same again: %s, %d more events", got, len(l.EventTypes())-before)
 	}
 	blobs := 0
-	l.blobs.Sweep(l.ctx, l.now(), func(id blobID) (bool, error) { blobs++; return true, nil })
+	l.Blobs.Sweep(l.Ctx, time.Now().Add(time.Hour), func(id blob.ID) (bool, error) { blobs++; return true, nil })
 	if blobs != len(files) {
 		t.Errorf("%d blobs for %d instances", blobs, len(files))
 	}
@@ -168,7 +170,7 @@ func TestMetadataAndFrames(t *testing.T) {
 	if _, ok := at(doc, "Patient", "DICOM", "PatientID").(string); !ok {
 		t.Error("no PatientID at the Patient level")
 	}
-	got, err := l.s.GetImageFrame(l.ctx, &api.GetImageFrameInput{DatastoreId: l.store, ImageSetId: set.ImageSetId, ImageFrameInformation: &api.ImageFrameInformation{ImageFrameId: frame["ID"].(string)}})
+	got, err := l.s.GetImageFrame(l.Ctx, &api.GetImageFrameInput{DatastoreId: l.store, ImageSetId: set.ImageSetId, ImageFrameInformation: &api.ImageFrameInformation{ImageFrameId: frame["ID"].(string)}})
 	if err != nil || got.ContentType != "image/jphc" {
 		t.Fatalf("%v %v", got, err)
 	}
@@ -176,7 +178,7 @@ func TestMetadataAndFrames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, px, err := htj2k.Decode(l.ctx, htj2k.HTJ2K, stream)
+	_, px, err := htj2k.Decode(l.Ctx, htj2k.HTJ2K, stream)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +186,7 @@ func TestMetadataAndFrames(t *testing.T) {
 		t.Errorf("checksum of the decoded frame %v, metadata says %v", sum, last["Checksum"])
 	}
 	for _, id := range []string{strings.Repeat("0", 32), frame["ID"].(string)[:24] + "00000001", "x"} {
-		if _, err := l.s.GetImageFrame(l.ctx, &api.GetImageFrameInput{DatastoreId: l.store, ImageSetId: set.ImageSetId, ImageFrameInformation: &api.ImageFrameInformation{ImageFrameId: id}}); !errs.Is(err, errs.NotFound) {
+		if _, err := l.s.GetImageFrame(l.Ctx, &api.GetImageFrameInput{DatastoreId: l.store, ImageSetId: set.ImageSetId, ImageFrameInformation: &api.ImageFrameInformation{ImageFrameId: id}}); !errs.Is(err, errs.NotFound) {
 			t.Errorf("frame %s: %v", id, err)
 		}
 	}
@@ -255,14 +257,14 @@ func TestSearchImageSets(t *testing.T) {
 		"no date":       eq(day("yesterday", "")),
 		"nothing":       eq(api.SearchByAttributeValue{}),
 	} {
-		if _, err := l.s.SearchImageSets(l.ctx, &api.SearchImageSetsInput{DatastoreId: l.store, SearchCriteria: &api.SearchCriteria{Filters: []api.SearchFilter{f}}}); !errs.Is(err, errs.Invalid) {
+		if _, err := l.s.SearchImageSets(l.Ctx, &api.SearchImageSetsInput{DatastoreId: l.store, SearchCriteria: &api.SearchCriteria{Filters: []api.SearchFilter{f}}}); !errs.Is(err, errs.Invalid) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	var got []string
 	in := &api.SearchImageSetsInput{DatastoreId: l.store, MaxResults: aws.Ptr(int32(2)), SearchCriteria: &api.SearchCriteria{Sort: &api.Sort{SortField: api.SortFieldDICOMStudyDateAndTime, SortOrder: api.SortOrderAsc}}}
 	for {
-		out, err := l.s.SearchImageSets(l.ctx, in)
+		out, err := l.s.SearchImageSets(l.Ctx, in)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/galen-health/galen/aws"
 	api "github.com/galen-health/galen/aws/medicalimaging"
+	"github.com/galen-health/galen/platform/blob"
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/record"
 	"github.com/galen-health/galen/standard/dicom"
@@ -20,7 +22,7 @@ func (l *lab) update(set, version, change, remove string, force, whole bool) (*a
 	if remove != "" {
 		up.RemovableAttributes = []byte(remove)
 	}
-	return l.s.UpdateImageSetMetadata(l.ctx, &api.UpdateImageSetMetadataInput{DatastoreId: l.store, ImageSetId: set, LatestVersionId: version, Force: &force, IncludeStudyImageSets: &whole,
+	return l.s.UpdateImageSetMetadata(l.Ctx, &api.UpdateImageSetMetadataInput{DatastoreId: l.store, ImageSetId: set, LatestVersionId: version, Force: &force, IncludeStudyImageSets: &whole,
 		UpdateImageSetMetadataUpdates: &api.MetadataUpdates{DICOMUpdates: up}})
 }
 
@@ -75,7 +77,7 @@ func TestUpdateAndRevert(t *testing.T) {
 		t.Errorf("version 4 after a removal: %s", got)
 	}
 	l.want(404, "GET", "/studies/"+study1+"/series/"+series1+"/instances/"+sop+"/metadata", nil)
-	back, err := l.s.UpdateImageSetMetadata(l.ctx, &api.UpdateImageSetMetadataInput{DatastoreId: l.store, ImageSetId: set, LatestVersionId: "5", UpdateImageSetMetadataUpdates: &api.MetadataUpdates{RevertToVersionId: "3"}})
+	back, err := l.s.UpdateImageSetMetadata(l.Ctx, &api.UpdateImageSetMetadataInput{DatastoreId: l.store, ImageSetId: set, LatestVersionId: "5", UpdateImageSetMetadataUpdates: &api.MetadataUpdates{RevertToVersionId: "3"}})
 	if err != nil || back.LatestVersionId != "6" {
 		t.Fatalf("%+v, %v", back, err)
 	}
@@ -83,11 +85,11 @@ func TestUpdateAndRevert(t *testing.T) {
 		t.Errorf("reverted: %s", got)
 	}
 	l.want(200, "GET", "/studies/"+study1+"/series/"+series1+"/instances/"+sop+"/metadata", nil)
-	vs, err := l.s.ListImageSetVersions(l.ctx, &api.ListImageSetVersionsInput{DatastoreId: l.store, ImageSetId: set, MaxResults: aws.Ptr(int32(4))})
+	vs, err := l.s.ListImageSetVersions(l.Ctx, &api.ListImageSetVersionsInput{DatastoreId: l.store, ImageSetId: set, MaxResults: aws.Ptr(int32(4))})
 	if err != nil || len(vs.ImageSetPropertiesList) != 4 || vs.ImageSetPropertiesList[0].VersionId != "6" {
 		t.Fatalf("%+v, %v", vs, err)
 	}
-	vs, err = l.s.ListImageSetVersions(l.ctx, &api.ListImageSetVersionsInput{DatastoreId: l.store, ImageSetId: set, NextToken: vs.NextToken})
+	vs, err = l.s.ListImageSetVersions(l.Ctx, &api.ListImageSetVersionsInput{DatastoreId: l.store, ImageSetId: set, NextToken: vs.NextToken})
 	if err != nil || len(vs.ImageSetPropertiesList) != 2 || vs.ImageSetPropertiesList[1].VersionId != "1" || vs.NextToken != "" {
 		t.Errorf("%+v, %v", vs, err)
 	}
@@ -141,7 +143,7 @@ func TestUpdateConstraints(t *testing.T) {
 	if _, err := l.update(set, "2", doc(`"PatientName":"x"`, "", "", ""), "", false, false); !errs.Is(err, errs.Conflict) {
 		t.Errorf("a version that is not the latest: %v", err)
 	}
-	if out, _ := l.s.GetImageSet(l.ctx, &api.GetImageSetInput{DatastoreId: l.store, ImageSetId: set}); out.VersionId != "1" {
+	if out, _ := l.s.GetImageSet(l.Ctx, &api.GetImageSetInput{DatastoreId: l.store, ImageSetId: set}); out.VersionId != "1" {
 		t.Errorf("refused updates made version %s", out.VersionId)
 	}
 	if _, err := l.update(set, "1", doc(`"PatientID":"P9"`, "", "", ""), "", false, true); err != nil {
@@ -159,7 +161,7 @@ func TestUpdateConstraints(t *testing.T) {
 	if got := fmt.Sprint(m["00080008"].Value, m["00091001"].Value, m["00081032"].Value); got != "[A B] [x] [map[00080100:map[Value:[1] vr:SH] 00080102:map[Value:[X] vr:SH]]]" {
 		t.Errorf("forced: %s", got)
 	}
-	if out, _ := l.s.GetImageSet(l.ctx, &api.GetImageSetInput{DatastoreId: l.store, ImageSetId: set}); out.Overrides == nil || !*out.Overrides.Forced {
+	if out, _ := l.s.GetImageSet(l.Ctx, &api.GetImageSetInput{DatastoreId: l.store, ImageSetId: set}); out.Overrides == nil || !*out.Overrides.Forced {
 		t.Error("the set does not say that it was forced")
 	}
 }
@@ -181,7 +183,7 @@ func TestCorrectAndPromote(t *testing.T) {
 		if pick != "" {
 			in.CopyImageSetInformation.SourceImageSet.DICOMCopies = &api.MetadataCopies{CopiableAttributes: pick}
 		}
-		return l.s.CopyImageSet(l.ctx, in)
+		return l.s.CopyImageSet(l.Ctx, in)
 	}
 	if _, err := cp("1", nil, "", false, true); !errs.Is(err, errs.Conflict) {
 		t.Errorf("promoting what contradicts: %v", err)
@@ -211,32 +213,32 @@ func TestCorrectAndPromote(t *testing.T) {
 		t.Fatalf("PatientID of the promoted instance: %v", err)
 	}
 	for _, id := range []string{apart, copied} { // the bodies are shared: the primary set keeps them
-		if _, err := l.s.DeleteImageSet(l.ctx, &api.DeleteImageSetInput{DatastoreId: l.store, ImageSetId: id}); err != nil {
+		if _, err := l.s.DeleteImageSet(l.Ctx, &api.DeleteImageSetInput{DatastoreId: l.store, ImageSetId: id}); err != nil {
 			t.Fatal(err)
 		}
-		l.await("the set is purged", func() bool {
-			_, err := l.s.GetImageSet(l.ctx, &api.GetImageSetInput{DatastoreId: l.store, ImageSetId: id})
+		l.Await("the set is purged", func() bool {
+			_, err := l.s.GetImageSet(l.Ctx, &api.GetImageSetInput{DatastoreId: l.store, ImageSetId: id})
 			return errs.Is(err, errs.NotFound)
 		})
 	}
 	l.want(200, "GET", path+"/frames/1", nil, "Accept: application/octet-stream")
-	if _, err := l.s.DeleteImageSet(l.ctx, &api.DeleteImageSetInput{DatastoreId: l.store, ImageSetId: sets[true].ImageSetId}); err != nil {
+	if _, err := l.s.DeleteImageSet(l.Ctx, &api.DeleteImageSetInput{DatastoreId: l.store, ImageSetId: sets[true].ImageSetId}); err != nil {
 		t.Fatal(err)
 	}
 	l.want(404, "GET", path, nil)
-	l.await("no blob is left", func() bool {
-		n := 0
-		l.blobs.Sweep(l.ctx, l.now(), func(blobID) (bool, error) { n++; return true, nil })
-		return n == 0
-	})
-	if err := l.s.view(l.ctx, space(l.store), func(v record.View) error {
-		for _, kind := range []string{imageSets.Name, instances.Name, studies.Name, bodies.Name} {
-			for r, err := range v.Scan(kind, 0) {
-				return fmt.Errorf("%s %s is left (%v)", kind, r.ID, err)
+	left := func() error {
+		return l.s.view(l.Ctx, space(l.store), func(v record.View) error {
+			for _, kind := range []string{imageSets.Name, instances.Name, studies.Name, bodies.Name} {
+				for r, err := range v.Scan(kind, 0) {
+					return fmt.Errorf("%s %s is left (%v)", kind, r.ID, err)
+				}
 			}
-		}
-		return nil
-	}); err != nil {
-		t.Error(err)
+			return nil
+		})
+	}
+	l.Await("no record is left", func() bool { return left() == nil })
+	blobs := 0
+	if _, err := l.Blobs.Sweep(l.Ctx, time.Now().Add(time.Hour), func(blob.ID) (bool, error) { blobs++; return true, nil }); err != nil || blobs > 0 {
+		t.Errorf("%d blobs are left, %v", blobs, err)
 	}
 }

@@ -18,7 +18,7 @@ func TestVerify(t *testing.T) {
 	}
 	verify := func() (named, faults int) {
 		t.Helper()
-		named, err := l.s.Verify(l.ctx, func(err error) {
+		named, err := l.s.Verify(l.Ctx, func(err error) {
 			faults++
 			if !errs.Is(err, errs.Corrupt) {
 				t.Error(err)
@@ -33,7 +33,7 @@ func TestVerify(t *testing.T) {
 		t.Fatalf("three instances: %d bodies, %d faults", named, faults)
 	}
 	var id blob.ID
-	if err := l.s.view(l.ctx, space(l.store), func(v record.View) error {
+	if err := l.s.view(l.Ctx, space(l.store), func(v record.View) error {
 		for b, err := range v.Scan(bodies.Name, 0) {
 			if err != nil {
 				return err
@@ -44,13 +44,13 @@ func TestVerify(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if kept, err := l.s.Keeps(l.ctx, id); err != nil || !kept {
+	if kept, err := l.s.Keeps(l.Ctx, id); err != nil || !kept {
 		t.Errorf("Keeps of a body: %v, %v", kept, err)
 	}
-	if kept, err := l.s.Keeps(l.ctx, "00000000000000000000000000000000"); err != nil || kept {
+	if kept, err := l.s.Keeps(l.Ctx, "00000000000000000000000000000000"); err != nil || kept {
 		t.Errorf("Keeps of a blob that nobody names: %v, %v", kept, err)
 	}
-	if err := l.blobs.Delete(l.ctx, id); err != nil {
+	if err := l.Blobs.Delete(l.Ctx, id); err != nil {
 		t.Fatal(err)
 	}
 	if named, faults := verify(); named != 3 || faults != 1 {

@@ -25,7 +25,7 @@ func BenchmarkImport(b *testing.B) {
 			}
 			l := newLab(b)
 			store := l.sequenceStore()
-			l.s3.put("in/x", body)
+			l.s3.Put("in/x", body)
 			src := readsFrom(c.typ, "x", "x")
 			if c.typ == api.FileTypeCram {
 				fasta, err := os.ReadFile(os.Getenv("GALEN_BENCH_FASTA"))

@@ -15,8 +15,10 @@ import (
 	"testing"
 
 	api "github.com/galen-health/galen/aws/omics"
+	"github.com/galen-health/galen/aws/s3"
 	"github.com/galen-health/galen/platform/blob"
 	"github.com/galen-health/galen/platform/errs"
+	"github.com/galen-health/galen/test/testbed"
 	"github.com/galen-health/galen/test/testdata"
 )
 
@@ -64,8 +66,8 @@ func TestFASTQPairIsImportedAndReadBack(t *testing.T) {
 	l := newLab(t)
 	store := l.sequenceStore()
 	one, two := fastqText(1000, 1), fastqText(1000, 2)
-	l.s3.put("in/a_1.fastq.gz", gz(one))
-	l.s3.put("in/a_2.fastq.gz", gz(two))
+	l.s3.Put("in/a_1.fastq.gz", gz(one))
+	l.s3.Put("in/a_2.fastq.gz", gz(two))
 	j := l.importReads(store, readsFrom(api.FileTypeFastq, "pair", "a_1.fastq.gz", "a_2.fastq.gz"))
 	if j.Status != api.ReadSetImportJobStatusCompleted || j.Sources[0].Status != api.ReadSetImportJobItemStatusFinished {
 		t.Fatalf("job %+v", j)
@@ -80,9 +82,9 @@ func TestFASTQPairIsImportedAndReadBack(t *testing.T) {
 	if !bytes.Equal(l.file(store, id, api.ReadSetFileSource1), gz(one)) || !bytes.Equal(l.file(store, id, api.ReadSetFileSource2), gz(two)) {
 		t.Error("the files do not come back as they were")
 	}
-	_, err := l.s.GetReadSet(l.ctx, &api.GetReadSetInput{SequenceStoreId: store, Id: id, PartNumber: 2})
+	_, err := l.s.GetReadSet(l.Ctx, &api.GetReadSetInput{SequenceStoreId: store, Id: id, PartNumber: 2})
 	wantCode(t, err, errs.OutOfRange)
-	_, err = l.s.GetReadSet(l.ctx, &api.GetReadSetInput{SequenceStoreId: store, Id: id, PartNumber: 1, File: api.ReadSetFileIndex})
+	_, err = l.s.GetReadSet(l.Ctx, &api.GetReadSetInput{SequenceStoreId: store, Id: id, PartNumber: 1, File: api.ReadSetFileIndex})
 	wantCode(t, err, errs.NotFound)
 	want := []string{"Sequence Store Status Change: ACTIVE", "Read Set Import Job Status Change: SUBMITTED", "Read Set Import Job Status Change: IN_PROGRESS",
 		"Read Set Status Change: ACTIVE", "Read Set Import Job Status Change: COMPLETED"}
@@ -94,10 +96,10 @@ func TestFASTQPairIsImportedAndReadBack(t *testing.T) {
 func TestETagFamilies(t *testing.T) {
 	l := newLab(t)
 	text := fastqText(10, 1)
-	l.s3.put("in/r.fq.gz", gz(text))
+	l.s3.Put("in/r.fq.gz", gz(text))
 	s256, s512 := sha256.Sum256([]byte(text)), sha512.Sum512([]byte(text))
 	for family, want := range map[api.ETagAlgorithmFamily]string{api.ETagAlgorithmFamilySHA256up: hex.EncodeToString(s256[:]), api.ETagAlgorithmFamilySHA512up: hex.EncodeToString(s512[:])} {
-		st := must[*api.CreateSequenceStoreOutput](t)(l.s.CreateSequenceStore(l.ctx, &api.CreateSequenceStoreInput{Name: "x", ETagAlgorithmFamily: family}))
+		st := must[*api.CreateSequenceStoreOutput](t)(l.s.CreateSequenceStore(l.Ctx, &api.CreateSequenceStoreInput{Name: "x", ETagAlgorithmFamily: family}))
 		j := l.importReads(st.Id, readsFrom(api.FileTypeFastq, "r", "r.fq.gz"))
 		m := l.metadata(st.Id, j.Sources[0].ReadSetId)
 		if m.Etag.Source1 != want || string(m.Etag.Algorithm) != "FASTQ_"+string(family) {
@@ -112,7 +114,7 @@ func TestBAM(t *testing.T) {
 	store := l.sequenceStore()
 	bam := corpus(t, "htslib-test", "test/range.bam")
 	text := string(samtools(t, bam, "view", "-"))
-	l.s3.put("in/range.bam", bam)
+	l.s3.Put("in/range.bam", bam)
 	j := l.importReads(store, readsFrom(api.FileTypeBam, "aligned", "range.bam"))
 	if j.Status != api.ReadSetImportJobStatusCompleted {
 		t.Fatalf("job %+v", j)
@@ -156,7 +158,7 @@ func TestCRAM(t *testing.T) {
 	l := newLab(t)
 	store := l.sequenceStore()
 	file, fasta := corpus(t, "hts-specs-test", "3.0/passed/1404_index_multislice.cram"), corpus(t, "hts-specs-test", "cram/ce.fa")
-	l.s3.put("in/x.cram", file)
+	l.s3.Put("in/x.cram", file)
 	src := readsFrom(api.FileTypeCram, "aligned", "x.cram")
 	j := l.importReads(store, src)
 	if j.Status != api.ReadSetImportJobStatusFailed || !strings.Contains(j.Sources[0].StatusMessage, "give the reference") {
@@ -209,7 +211,7 @@ func TestBrokenSourcesFailAloneAndLeaveNothing(t *testing.T) {
 	flipped[len(flipped)/2] ^= 0x10
 	for key, body := range map[string][]byte{"good": gz(good), "plain": []byte(good), "junk": gz("not fastq"), "cut": gz(good)[:40], "none": gz(""), "other": gz(fastqText(49, 2)),
 		"cut.bam": bam[:len(bam)-28], "flip.bam": flipped} {
-		l.s3.put("in/"+key, body)
+		l.s3.Put("in/"+key, body)
 	}
 	f, b := api.FileTypeFastq, api.FileTypeBam
 	j := l.importReads(store, readsFrom(f, "1", "good"), readsFrom(f, "2", "plain"), readsFrom(f, "3", "junk"), readsFrom(f, "4", "cut"), readsFrom(f, "5", "none"),
@@ -226,7 +228,7 @@ func TestBrokenSourcesFailAloneAndLeaveNothing(t *testing.T) {
 	if n := l.blobCount(); n != 1 {
 		t.Errorf("%d blobs are stored, want that of the good source", n)
 	}
-	list := must[*api.ListReadSetsOutput](t)(l.s.ListReadSets(l.ctx, &api.ListReadSetsInput{SequenceStoreId: store}))
+	list := must[*api.ListReadSetsOutput](t)(l.s.ListReadSets(l.Ctx, &api.ListReadSetsInput{SequenceStoreId: store}))
 	if len(list.ReadSets) != 1 || list.ReadSets[0].Name != "1" {
 		t.Errorf("read sets %+v", list.ReadSets)
 	}
@@ -236,7 +238,7 @@ func TestWrongRequestsChangeNothing(t *testing.T) {
 	l := newLab(t)
 	store := l.sequenceStore()
 	start := func(role string, s api.StartReadSetImportJobSourceItem) error {
-		_, err := l.s.StartReadSetImportJob(l.ctx, &api.StartReadSetImportJobInput{SequenceStoreId: store, RoleArn: role, Sources: []api.StartReadSetImportJobSourceItem{s}})
+		_, err := l.s.StartReadSetImportJob(l.Ctx, &api.StartReadSetImportJobInput{SequenceStoreId: store, RoleArn: role, Sources: []api.StartReadSetImportJobSourceItem{s}})
 		return err
 	}
 	good := readsFrom(api.FileTypeFastq, "x", "a")
@@ -251,9 +253,9 @@ func TestWrongRequestsChangeNothing(t *testing.T) {
 	bad = good
 	bad.Tags = map[string]string{"aws:x": "y"}
 	wantCode(t, start(role, bad), errs.Invalid)
-	_, err := l.s.StartReadSetImportJob(l.ctx, &api.StartReadSetImportJobInput{SequenceStoreId: "9999999999", RoleArn: role, Sources: []api.StartReadSetImportJobSourceItem{good}})
+	_, err := l.s.StartReadSetImportJob(l.Ctx, &api.StartReadSetImportJobInput{SequenceStoreId: "9999999999", RoleArn: role, Sources: []api.StartReadSetImportJobSourceItem{good}})
 	wantCode(t, err, errs.NotFound)
-	jobs := must[*api.ListReadSetImportJobsOutput](t)(l.s.ListReadSetImportJobs(l.ctx, &api.ListReadSetImportJobsInput{SequenceStoreId: store}))
+	jobs := must[*api.ListReadSetImportJobsOutput](t)(l.s.ListReadSetImportJobs(l.Ctx, &api.ListReadSetImportJobsInput{SequenceStoreId: store}))
 	if len(jobs.ImportJobs) != 0 {
 		t.Errorf("%d jobs were made", len(jobs.ImportJobs))
 	}
@@ -262,7 +264,7 @@ func TestWrongRequestsChangeNothing(t *testing.T) {
 func TestAReferenceThatDoesNotFitIsFound(t *testing.T) {
 	l := newLab(t)
 	store := l.sequenceStore()
-	l.s3.put("in/range.bam", corpus(t, "htslib-test", "test/range.bam"))
+	l.s3.Put("in/range.bam", corpus(t, "htslib-test", "test/range.bam"))
 	src := readsFrom(api.FileTypeBam, "x", "range.bam")
 	src.ReferenceArn = l.reference("wrong.fa", []byte(">CHROMOSOME_I\nACGT\n"))
 	j := l.importReads(store, src)
@@ -275,47 +277,47 @@ func TestAReferenceThatDoesNotFitIsFound(t *testing.T) {
 		t.Fatalf("%+v", j.Sources[0])
 	}
 	p := strings.Split(src.ReferenceArn, "/")
-	_, err := l.s.DeleteReference(l.ctx, &api.DeleteReferenceInput{ReferenceStoreId: p[1], Id: p[3]})
+	_, err := l.s.DeleteReference(l.Ctx, &api.DeleteReferenceInput{ReferenceStoreId: p[1], Id: p[3]})
 	wantCode(t, err, errs.Conflict) // a read set names it
 }
 
 func TestDeleteRemovesBytes(t *testing.T) {
 	l := newLab(t)
 	store := l.sequenceStore()
-	l.s3.put("in/a", gz(fastqText(5, 1)))
+	l.s3.Put("in/a", gz(fastqText(5, 1)))
 	id := l.importReads(store, readsFrom(api.FileTypeFastq, "x", "a")).Sources[0].ReadSetId
-	_, err := l.s.DeleteSequenceStore(l.ctx, &api.DeleteSequenceStoreInput{Id: store})
+	_, err := l.s.DeleteSequenceStore(l.Ctx, &api.DeleteSequenceStoreInput{Id: store})
 	wantCode(t, err, errs.Conflict)
 	var stored blob.ID
-	rs, err := get(l.ctx, l.s, readSets, within(store, id), "read set")
+	rs, err := get(l.Ctx, l.s, readSets, within(store, id), "read set")
 	if err != nil {
 		t.Fatal(err)
 	}
 	stored = rs.Source1.Blob
-	if kept, err := l.s.Keeps(l.ctx, stored); err != nil || !kept {
+	if kept, err := l.s.Keeps(l.Ctx, stored); err != nil || !kept {
 		t.Errorf("Keeps = %v, error %v", kept, err)
 	}
-	out := must[*api.BatchDeleteReadSetOutput](t)(l.s.BatchDeleteReadSet(l.ctx, &api.BatchDeleteReadSetInput{SequenceStoreId: store, Ids: []string{id, "8888888888"}}))
+	out := must[*api.BatchDeleteReadSetOutput](t)(l.s.BatchDeleteReadSet(l.Ctx, &api.BatchDeleteReadSetInput{SequenceStoreId: store, Ids: []string{id, "8888888888"}}))
 	if len(out.Errors) != 1 || out.Errors[0].Id != "8888888888" || out.Errors[0].Code != "ResourceNotFoundException" {
 		t.Errorf("errors %+v", out.Errors)
 	}
-	_, err = l.s.GetReadSetMetadata(l.ctx, &api.GetReadSetMetadataInput{SequenceStoreId: store, Id: id})
+	_, err = l.s.GetReadSetMetadata(l.Ctx, &api.GetReadSetMetadataInput{SequenceStoreId: store, Id: id})
 	wantCode(t, err, errs.NotFound)
-	if kept, err := l.s.Keeps(l.ctx, stored); err != nil || kept {
+	if kept, err := l.s.Keeps(l.Ctx, stored); err != nil || kept {
 		t.Errorf("Keeps = %v after the deletion, error %v", kept, err)
 	}
-	l.await("the bytes are gone", func() bool { return l.blobCount() == 0 })
-	if _, err := l.s.DeleteSequenceStore(l.ctx, &api.DeleteSequenceStoreInput{Id: store}); err != nil {
+	l.Await("the bytes are gone", func() bool { return l.blobCount() == 0 })
+	if _, err := l.s.DeleteSequenceStore(l.Ctx, &api.DeleteSequenceStoreInput{Id: store}); err != nil {
 		t.Error(err)
 	}
-	_, err = l.s.GetSequenceStore(l.ctx, &api.GetSequenceStoreInput{Id: store})
+	_, err = l.s.GetSequenceStore(l.Ctx, &api.GetSequenceStoreInput{Id: store})
 	wantCode(t, err, errs.NotFound)
 }
 
 func TestListFiltersAndPages(t *testing.T) {
 	l := newLab(t)
 	store := l.sequenceStore()
-	l.s3.put("in/a", gz(fastqText(1, 1)))
+	l.s3.Put("in/a", gz(fastqText(1, 1)))
 	var sources []api.StartReadSetImportJobSourceItem
 	for i := range 7 {
 		s := readsFrom(api.FileTypeFastq, fmt.Sprint("set", i), "a")
@@ -327,7 +329,7 @@ func TestListFiltersAndPages(t *testing.T) {
 	*in.MaxResults = 2
 	var names []string
 	for {
-		out := must[*api.ListReadSetsOutput](t)(l.s.ListReadSets(l.ctx, in))
+		out := must[*api.ListReadSetsOutput](t)(l.s.ListReadSets(l.Ctx, in))
 		for _, r := range out.ReadSets {
 			names = append(names, r.Name)
 		}
@@ -339,9 +341,9 @@ func TestListFiltersAndPages(t *testing.T) {
 		t.Errorf("names %v", names)
 	}
 	in.NextToken = "bm90IG91cnM"
-	_, err := l.s.ListReadSets(l.ctx, in)
+	_, err := l.s.ListReadSets(l.Ctx, in)
 	wantCode(t, err, errs.Invalid)
-	_, err = l.s.ListReadSets(l.ctx, &api.ListReadSetsInput{SequenceStoreId: "7777777777"})
+	_, err = l.s.ListReadSets(l.Ctx, &api.ListReadSetsInput{SequenceStoreId: "7777777777"})
 	wantCode(t, err, errs.NotFound)
 }
 
@@ -351,11 +353,11 @@ func TestUpload(t *testing.T) {
 	text := fastqText(3000, 1)
 	body := gz(text)
 	create := func(name string) string {
-		return must[*api.CreateMultipartReadSetUploadOutput](t)(l.s.CreateMultipartReadSetUpload(l.ctx, &api.CreateMultipartReadSetUploadInput{SequenceStoreId: store,
+		return must[*api.CreateMultipartReadSetUploadOutput](t)(l.s.CreateMultipartReadSetUpload(l.Ctx, &api.CreateMultipartReadSetUploadInput{SequenceStoreId: store,
 			SourceFileType: api.FileTypeFastq, SubjectId: "s", SampleId: "t", Name: name})).UploadId
 	}
 	put := func(up string, n int32, b []byte) string {
-		out := must[*api.UploadReadSetPartOutput](t)(l.s.UploadReadSetPart(l.ctx, &api.UploadReadSetPartInput{SequenceStoreId: store, UploadId: up, PartSource: api.ReadSetPartSourceSource1,
+		out := must[*api.UploadReadSetPartOutput](t)(l.s.UploadReadSetPart(l.Ctx, &api.UploadReadSetPartInput{SequenceStoreId: store, UploadId: up, PartSource: api.ReadSetPartSourceSource1,
 			PartNumber: n, Payload: bytes.NewReader(b)}))
 		sum := sha256.Sum256(b)
 		if out.Checksum != base64.StdEncoding.EncodeToString(sum[:]) {
@@ -368,7 +370,7 @@ func TestUpload(t *testing.T) {
 		for i, s := range sums {
 			in.Parts = append(in.Parts, api.CompleteReadSetUploadPartListItem{PartNumber: int32(i + 1), PartSource: api.ReadSetPartSourceSource1, Checksum: s})
 		}
-		out, err := l.s.CompleteMultipartReadSetUpload(l.ctx, in)
+		out, err := l.s.CompleteMultipartReadSetUpload(l.Ctx, in)
 		if err != nil {
 			return "", err
 		}
@@ -377,7 +379,7 @@ func TestUpload(t *testing.T) {
 	up := create("up")
 	put(up, 2, []byte("wrong at first"))
 	one, two := put(up, 1, body[:1000]), put(up, 2, body[1000:])
-	parts := must[*api.ListReadSetUploadPartsOutput](t)(l.s.ListReadSetUploadParts(l.ctx, &api.ListReadSetUploadPartsInput{SequenceStoreId: store, UploadId: up, PartSource: api.ReadSetPartSourceSource1}))
+	parts := must[*api.ListReadSetUploadPartsOutput](t)(l.s.ListReadSetUploadParts(l.Ctx, &api.ListReadSetUploadPartsInput{SequenceStoreId: store, UploadId: up, PartSource: api.ReadSetPartSourceSource1}))
 	if len(parts.Parts) != 2 {
 		t.Errorf("parts %+v", parts.Parts)
 	}
@@ -389,7 +391,7 @@ func TestUpload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.await("the upload is taken in", func() bool { return l.metadata(store, id).Status != api.ReadSetStatusProcessingUpload })
+	l.Await("the upload is taken in", func() bool { return l.metadata(store, id).Status != api.ReadSetStatusProcessingUpload })
 	m := l.metadata(store, id)
 	if m.Status != api.ReadSetStatusActive || m.Etag.Source1 != md5of(text) || m.CreationType != api.CreationTypeUpload {
 		t.Errorf("metadata %+v", m)
@@ -403,55 +405,56 @@ func TestUpload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.await("the upload fails", func() bool { return l.metadata(store, id).Status == api.ReadSetStatusUploadFailed })
+	l.Await("the upload fails", func() bool { return l.metadata(store, id).Status == api.ReadSetStatusUploadFailed })
 	if m := l.metadata(store, id); !strings.Contains(m.StatusMessage, "fastq: line 1") {
 		t.Errorf("message %q", m.StatusMessage)
 	}
-	_, err = l.s.GetReadSet(l.ctx, &api.GetReadSetInput{SequenceStoreId: store, Id: id, PartNumber: 1})
+	_, err = l.s.GetReadSet(l.Ctx, &api.GetReadSetInput{SequenceStoreId: store, Id: id, PartNumber: 1})
 	wantCode(t, err, errs.Conflict)
 	// An aborted one is gone.
 	up = create("aborted")
 	put(up, 1, body)
-	must[*api.AbortMultipartReadSetUploadOutput](t)(l.s.AbortMultipartReadSetUpload(l.ctx, &api.AbortMultipartReadSetUploadInput{SequenceStoreId: store, UploadId: up}))
+	must[*api.AbortMultipartReadSetUploadOutput](t)(l.s.AbortMultipartReadSetUpload(l.Ctx, &api.AbortMultipartReadSetUploadInput{SequenceStoreId: store, UploadId: up}))
 	_, err = finish(up, one)
 	wantCode(t, err, errs.NotFound)
-	open := must[*api.ListMultipartReadSetUploadsOutput](t)(l.s.ListMultipartReadSetUploads(l.ctx, &api.ListMultipartReadSetUploadsInput{SequenceStoreId: store}))
+	open := must[*api.ListMultipartReadSetUploadsOutput](t)(l.s.ListMultipartReadSetUploads(l.Ctx, &api.ListMultipartReadSetUploadsInput{SequenceStoreId: store}))
 	if len(open.Uploads) != 0 {
 		t.Errorf("uploads %+v", open.Uploads)
 	}
-	l.await("only the good read set's file is left", func() bool { return l.blobCount() == 1 })
+	l.Await("only the good read set's file is left", func() bool { return l.blobCount() == 1 })
 }
 
 func TestExportAndActivation(t *testing.T) {
 	l := newLab(t)
 	store := l.sequenceStore()
 	one := gz(fastqText(10, 1))
-	l.s3.put("in/a.fastq.gz", one)
+	l.s3.Put("in/a.fastq.gz", one)
 	id := l.importReads(store, readsFrom(api.FileTypeFastq, "x", "a.fastq.gz")).Sources[0].ReadSetId
-	ex := must[*api.StartReadSetExportJobOutput](t)(l.s.StartReadSetExportJob(l.ctx, &api.StartReadSetExportJobInput{SequenceStoreId: store, RoleArn: role, Destination: "s3://out/p",
+	ex := must[*api.StartReadSetExportJobOutput](t)(l.s.StartReadSetExportJob(l.Ctx, &api.StartReadSetExportJobInput{SequenceStoreId: store, RoleArn: role, Destination: "s3://out/p",
 		Sources: []api.ExportReadSet{{ReadSetId: id}}}))
-	l.await("the export ends", func() bool {
-		return must[*api.GetReadSetExportJobOutput](t)(l.s.GetReadSetExportJob(l.ctx, &api.GetReadSetExportJobInput{SequenceStoreId: store, Id: ex.Id})).Status == api.ReadSetExportJobStatusCompleted
+	l.Await("the export ends", func() bool {
+		return must[*api.GetReadSetExportJobOutput](t)(l.s.GetReadSetExportJob(l.Ctx, &api.GetReadSetExportJobInput{SequenceStoreId: store, Id: ex.Id})).Status == api.ReadSetExportJobStatusCompleted
 	})
-	if !bytes.Equal(l.s3.body["out/p/"+id+"/a.fastq.gz"], one) {
+	if !bytes.Equal(l.s3.Get("out/p/"+id+"/a.fastq.gz"), one) {
 		t.Error("the exported object is not the file")
 	}
-	ac := must[*api.StartReadSetActivationJobOutput](t)(l.s.StartReadSetActivationJob(l.ctx, &api.StartReadSetActivationJobInput{SequenceStoreId: store,
+	ac := must[*api.StartReadSetActivationJobOutput](t)(l.s.StartReadSetActivationJob(l.Ctx, &api.StartReadSetActivationJobInput{SequenceStoreId: store,
 		Sources: []api.StartReadSetActivationJobSourceItem{{ReadSetId: id}}}))
-	l.await("the activation ends", func() bool {
-		return must[*api.GetReadSetActivationJobOutput](t)(l.s.GetReadSetActivationJob(l.ctx, &api.GetReadSetActivationJobInput{SequenceStoreId: store, Id: ac.Id})).Status == api.ReadSetActivationJobStatusCompleted
+	l.Await("the activation ends", func() bool {
+		return must[*api.GetReadSetActivationJobOutput](t)(l.s.GetReadSetActivationJob(l.Ctx, &api.GetReadSetActivationJobInput{SequenceStoreId: store, Id: ac.Id})).Status == api.ReadSetActivationJobStatusCompleted
 	})
 }
 
 // TestImportGoesOnAfterARestart stops the process in the middle of a job of three sources and starts another over the same folder.
 func TestImportGoesOnAfterARestart(t *testing.T) {
 	dir := t.TempDir()
-	obj := &objects{body: map[string][]byte{}}
+	obj := testbed.NewObjects()
 	for _, k := range []string{"a", "b", "c"} {
-		obj.put("in/"+k, gz(fastqText(100, k[0])))
+		obj.Put("in/"+k, gz(fastqText(100, k[0])))
 	}
 	held, gets := make(chan struct{}), map[string]int{}
-	obj.onGet = func(key string) error {
+	obj.OnGet = func(in *s3.GetObjectInput) error {
+		key := in.Key
 		gets[key]++
 		if key == "b" && gets[key] == 1 {
 			close(held)
@@ -461,12 +464,12 @@ func TestImportGoesOnAfterARestart(t *testing.T) {
 	}
 	l := labIn(t, dir, obj)
 	store := l.sequenceStore()
-	j := must[*api.StartReadSetImportJobOutput](t)(l.s.StartReadSetImportJob(l.ctx, &api.StartReadSetImportJobInput{SequenceStoreId: store, RoleArn: role, ClientToken: "once",
+	j := must[*api.StartReadSetImportJobOutput](t)(l.s.StartReadSetImportJob(l.Ctx, &api.StartReadSetImportJobInput{SequenceStoreId: store, RoleArn: role, ClientToken: "once",
 		Sources: []api.StartReadSetImportJobSourceItem{readsFrom(api.FileTypeFastq, "a", "a"), readsFrom(api.FileTypeFastq, "b", "b"), readsFrom(api.FileTypeFastq, "c", "c")}}))
 	<-held
-	l.stop()
+	l.Stop()
 	l = labIn(t, dir, obj)
-	again := must[*api.StartReadSetImportJobOutput](t)(l.s.StartReadSetImportJob(l.ctx, &api.StartReadSetImportJobInput{SequenceStoreId: store, RoleArn: role, ClientToken: "once",
+	again := must[*api.StartReadSetImportJobOutput](t)(l.s.StartReadSetImportJob(l.Ctx, &api.StartReadSetImportJobInput{SequenceStoreId: store, RoleArn: role, ClientToken: "once",
 		Sources: []api.StartReadSetImportJobSourceItem{readsFrom(api.FileTypeFastq, "a", "a"), readsFrom(api.FileTypeFastq, "b", "b"), readsFrom(api.FileTypeFastq, "c", "c")}}))
 	if again.Id != j.Id {
 		t.Errorf("the same client token made job %s, before %s", again.Id, j.Id)
@@ -475,7 +478,7 @@ func TestImportGoesOnAfterARestart(t *testing.T) {
 	if done.Status != api.ReadSetImportJobStatusCompleted {
 		t.Fatalf("job %+v", done)
 	}
-	list := must[*api.ListReadSetsOutput](t)(l.s.ListReadSets(l.ctx, &api.ListReadSetsInput{SequenceStoreId: store}))
+	list := must[*api.ListReadSetsOutput](t)(l.s.ListReadSets(l.Ctx, &api.ListReadSetsInput{SequenceStoreId: store}))
 	if len(list.ReadSets) != 3 || gets["a"] != 1 {
 		t.Errorf("%d read sets; the first source was read %d times", len(list.ReadSets), gets["a"])
 	}
@@ -486,12 +489,12 @@ func TestReference(t *testing.T) {
 	text := corpus(t, "htslib-test", "test/ce.fa")
 	arn := l.reference("ce.fa.gz", gz(string(text)))
 	p := strings.Split(arn, "/")
-	m := must[*api.GetReferenceMetadataOutput](t)(l.s.GetReferenceMetadata(l.ctx, &api.GetReferenceMetadataInput{ReferenceStoreId: p[1], Id: p[3]}))
+	m := must[*api.GetReferenceMetadataOutput](t)(l.s.GetReferenceMetadata(l.Ctx, &api.GetReferenceMetadataInput{ReferenceStoreId: p[1], Id: p[3]}))
 	if m.Status != api.ReferenceStatusActive || m.Md5 != md5of(string(text)) || *m.Files.Source.ContentLength != int64(len(text)) {
 		t.Errorf("metadata %+v", m)
 	}
 	read := func(f api.ReferenceFile, span string) string {
-		out := must[*api.GetReferenceOutput](t)(l.s.GetReference(l.ctx, &api.GetReferenceInput{ReferenceStoreId: p[1], Id: p[3], PartNumber: 1, File: f, Range: span}))
+		out := must[*api.GetReferenceOutput](t)(l.s.GetReference(l.Ctx, &api.GetReferenceInput{ReferenceStoreId: p[1], Id: p[3], PartNumber: 1, File: f, Range: span}))
 		defer out.Payload.Close()
 		b, err := io.ReadAll(out.Payload)
 		if err != nil {
@@ -506,25 +509,25 @@ func TestReference(t *testing.T) {
 		t.Errorf("index\n%swant\n%s", got, want)
 	}
 	for _, bad := range []string{"bytes=99999999-", "bytes=5-1", "bytes=a-b", "bytes=1-2,3-4", "items=1-2", "bytes=-0"} {
-		_, err := l.s.GetReference(l.ctx, &api.GetReferenceInput{ReferenceStoreId: p[1], Id: p[3], PartNumber: 1, Range: bad})
+		_, err := l.s.GetReference(l.Ctx, &api.GetReferenceInput{ReferenceStoreId: p[1], Id: p[3], PartNumber: 1, Range: bad})
 		wantCode(t, err, errs.OutOfRange)
 	}
-	_, err := l.s.CreateReferenceStore(l.ctx, &api.CreateReferenceStoreInput{Name: "second"})
+	_, err := l.s.CreateReferenceStore(l.Ctx, &api.CreateReferenceStoreInput{Name: "second"})
 	wantCode(t, err, errs.Exhausted)
-	_, err = l.s.DeleteReferenceStore(l.ctx, &api.DeleteReferenceStoreInput{Id: p[1]})
+	_, err = l.s.DeleteReferenceStore(l.Ctx, &api.DeleteReferenceStoreInput{Id: p[1]})
 	wantCode(t, err, errs.Conflict)
-	must[*api.TagResourceOutput](t)(l.s.TagResource(l.ctx, &api.TagResourceInput{ResourceArn: arn, Tags: map[string]string{"a": "1", "b": "2"}}))
-	must[*api.UntagResourceOutput](t)(l.s.UntagResource(l.ctx, &api.UntagResourceInput{ResourceArn: arn, TagKeys: []string{"a", "zz"}}))
-	if tags := must[*api.ListTagsForResourceOutput](t)(l.s.ListTagsForResource(l.ctx, &api.ListTagsForResourceInput{ResourceArn: arn})).Tags; len(tags) != 1 || tags["b"] != "2" {
+	must[*api.TagResourceOutput](t)(l.s.TagResource(l.Ctx, &api.TagResourceInput{ResourceArn: arn, Tags: map[string]string{"a": "1", "b": "2"}}))
+	must[*api.UntagResourceOutput](t)(l.s.UntagResource(l.Ctx, &api.UntagResourceInput{ResourceArn: arn, TagKeys: []string{"a", "zz"}}))
+	if tags := must[*api.ListTagsForResourceOutput](t)(l.s.ListTagsForResource(l.Ctx, &api.ListTagsForResourceInput{ResourceArn: arn})).Tags; len(tags) != 1 || tags["b"] != "2" {
 		t.Errorf("tags %v", tags)
 	}
-	must[*api.DeleteReferenceOutput](t)(l.s.DeleteReference(l.ctx, &api.DeleteReferenceInput{ReferenceStoreId: p[1], Id: p[3]}))
-	must[*api.DeleteReferenceStoreOutput](t)(l.s.DeleteReferenceStore(l.ctx, &api.DeleteReferenceStoreInput{Id: p[1]}))
-	l.await("the bytes are gone", func() bool { return l.blobCount() == 0 })
+	must[*api.DeleteReferenceOutput](t)(l.s.DeleteReference(l.Ctx, &api.DeleteReferenceInput{ReferenceStoreId: p[1], Id: p[3]}))
+	must[*api.DeleteReferenceStoreOutput](t)(l.s.DeleteReferenceStore(l.Ctx, &api.DeleteReferenceStoreInput{Id: p[1]}))
+	l.Await("the bytes are gone", func() bool { return l.blobCount() == 0 })
 }
 
 func TestACustomerKeyIsAsked(t *testing.T) {
 	l := newLab(t)
-	_, err := l.s.CreateSequenceStore(l.ctx, &api.CreateSequenceStoreInput{Name: "x", SseConfig: &api.SseConfig{Type: api.EncryptionTypeKms, KeyArn: "arn:aws:kms:us-east-1:000000000000:key/forbidden"}})
+	_, err := l.s.CreateSequenceStore(l.Ctx, &api.CreateSequenceStoreInput{Name: "x", SseConfig: &api.SseConfig{Type: api.EncryptionTypeKms, KeyArn: "arn:aws:kms:us-east-1:000000000000:key/forbidden"}})
 	wantCode(t, err, errs.Denied)
 }

@@ -21,7 +21,7 @@ const vcfHead = "##fileformat=VCFv4.2\n##contig=<ID=c1,length=1000>\n##INFO=<ID=
 
 func (l *lab) variantStore(name string) {
 	l.t.Helper()
-	must[*api.CreateVariantStoreOutput](l.t)(l.s.CreateVariantStore(l.ctx, &api.CreateVariantStoreInput{Name: name, Reference: &api.ReferenceItem{ReferenceArn: l.reference(name+".fa", []byte(">c1\nACGT\n"))}}))
+	must[*api.CreateVariantStoreOutput](l.t)(l.s.CreateVariantStore(l.Ctx, &api.CreateVariantStoreInput{Name: name, Reference: &api.ReferenceItem{ReferenceArn: l.reference(name+".fa", []byte(">c1\nACGT\n"))}}))
 }
 
 func (l *lab) importVariants(store string, keys ...string) (j *api.GetVariantImportJobOutput) {
@@ -30,9 +30,9 @@ func (l *lab) importVariants(store string, keys ...string) (j *api.GetVariantImp
 	for _, k := range keys {
 		in.Items = append(in.Items, api.VariantImportItemSource{Source: "s3://in/" + k})
 	}
-	id := must[*api.StartVariantImportJobOutput](l.t)(l.s.StartVariantImportJob(l.ctx, in)).JobId
-	l.await("the import ends", func() bool {
-		j = must[*api.GetVariantImportJobOutput](l.t)(l.s.GetVariantImportJob(l.ctx, &api.GetVariantImportJobInput{JobId: id}))
+	id := must[*api.StartVariantImportJobOutput](l.t)(l.s.StartVariantImportJob(l.Ctx, in)).JobId
+	l.Await("the import ends", func() bool {
+		j = must[*api.GetVariantImportJobOutput](l.t)(l.s.GetVariantImportJob(l.Ctx, &api.GetVariantImportJobInput{JobId: id}))
 		return !j.CompletionTime.IsZero()
 	})
 	return j
@@ -46,8 +46,8 @@ func (l *lab) query(store, query string) []string {
 		l.t.Fatal(err)
 	}
 	var table *sql.Table
-	for _, d := range must[[]sql.Database](l.t)(l.s.Catalog().Databases(l.ctx)) {
-		if t, err := l.s.Catalog().Table(l.ctx, d.Name, store); err == nil {
+	for _, d := range must[[]sql.Database](l.t)(l.s.Catalog().Databases(l.Ctx)) {
+		if t, err := l.s.Catalog().Table(l.Ctx, d.Name, store); err == nil {
 			table = t
 		}
 	}
@@ -77,7 +77,7 @@ func (l *lab) query(store, query string) []string {
 func TestVariantsAreQueried(t *testing.T) {
 	l := newLab(t)
 	l.variantStore("cohort")
-	l.s3.put("in/a.vcf.gz", gz(vcfHead+
+	l.s3.Put("in/a.vcf.gz", gz(vcfHead+
 		"c1\t10\trs1;rs2\tA\tC,<DEL>\t50\tPASS\tDP=7;DB\tGT:AD:PL:GQ:DP:XX\t0|2:3,4,5:1,2,3,4,5,6:99:12:hello\t./1\n"+
 		"c1\t20\t.\tac\tA\t.\tq10;s50\tEND=40\tGT\t0/0\t1/1\n"))
 	j := l.importVariants("cohort", "a.vcf.gz")
@@ -95,7 +95,7 @@ func TestVariantsAreQueried(t *testing.T) {
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("rows\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	st := must[*api.GetVariantStoreOutput](t)(l.s.GetVariantStore(l.ctx, &api.GetVariantStoreInput{Name: "cohort"}))
+	st := must[*api.GetVariantStoreOutput](t)(l.s.GetVariantStore(l.Ctx, &api.GetVariantStoreInput{Name: "cohort"}))
 	if st.StoreSizeBytes == 0 || st.Status != api.StoreStatusActive {
 		t.Errorf("store %+v", st)
 	}
@@ -106,20 +106,20 @@ func TestImportTwiceChangesNothing(t *testing.T) {
 	l := newLab(t)
 	l.variantStore("cohort")
 	line := "c1\t10\t.\tA\tC\t.\tPASS\t.\tGT\t0/1\t1/1\n"
-	l.s3.put("in/a.vcf", []byte(vcfHead+line))
-	l.s3.put("in/b.vcf.gz", gz(vcfHead+line))
+	l.s3.Put("in/a.vcf", []byte(vcfHead+line))
+	l.s3.Put("in/b.vcf.gz", gz(vcfHead+line))
 	l.importVariants("cohort", "a.vcf")
 	before := l.query("cohort", "select * from cohort order by sampleid")
 	l.importVariants("cohort", "a.vcf", "b.vcf.gz")
 	if after := l.query("cohort", "select * from cohort order by sampleid"); strings.Join(after, "\n") != strings.Join(before, "\n") || len(after) != 2 {
 		t.Errorf("rows %q, before %q", after, before)
 	}
-	l.s3.put("in/a.vcf", []byte(vcfHead+line+"c1\t30\t.\tA\tC\t.\tPASS\t.\tGT\t0/1\t1/1\n"))
+	l.s3.Put("in/a.vcf", []byte(vcfHead+line+"c1\t30\t.\tA\tC\t.\tPASS\t.\tGT\t0/1\t1/1\n"))
 	l.importVariants("cohort", "a.vcf")
 	if got := l.query("cohort", "select count(*), count(distinct start) from cohort"); got[0] != "4|2" {
 		t.Errorf("after the file grew: %s", got[0])
 	}
-	l.await("old files are gone", func() bool { return l.blobCount() == 3+1 }) // the reference's three
+	l.Await("old files are gone", func() bool { return l.blobCount() == 3+1 }) // the reference's three
 }
 
 func TestUnsortedFilesBecomeSortedRuns(t *testing.T) {
@@ -132,7 +132,7 @@ func TestUnsortedFilesBecomeSortedRuns(t *testing.T) {
 			fmt.Fprintf(&text, "%s\t%d\t.\tA\tC\t.\tPASS\t.\tGT\t0/1\t1/1\n", c, pos)
 		}
 	}
-	l.s3.put("in/a.vcf", []byte(text.String()))
+	l.s3.Put("in/a.vcf", []byte(text.String()))
 	if j := l.importVariants("cohort", "a.vcf"); j.Status != api.JobStatusCompleted {
 		t.Fatalf("job %+v", j)
 	}
@@ -147,8 +147,8 @@ func TestUnsortedFilesBecomeSortedRuns(t *testing.T) {
 func TestBrokenVariantFilesFailAlone(t *testing.T) {
 	l := newLab(t)
 	l.variantStore("cohort")
-	l.s3.put("in/good", []byte(vcfHead+"c1\t10\t.\tA\tC\t.\tPASS\t.\tGT\t0/1\t1/1\n"))
-	l.s3.put("in/bad", []byte(vcfHead+"c1\t10\t.\tA\tC\t.\tPASS\t.\tGT\t0/1\t1/1\nc1\tx\t.\tA\tC\t.\tPASS\t.\tGT\t0/1\t1/1\n"))
+	l.s3.Put("in/good", []byte(vcfHead+"c1\t10\t.\tA\tC\t.\tPASS\t.\tGT\t0/1\t1/1\n"))
+	l.s3.Put("in/bad", []byte(vcfHead+"c1\t10\t.\tA\tC\t.\tPASS\t.\tGT\t0/1\t1/1\nc1\tx\t.\tA\tC\t.\tPASS\t.\tGT\t0/1\t1/1\n"))
 	j := l.importVariants("cohort", "good", "bad", "absent")
 	if j.Status != api.JobStatusCompletedWithFailures || j.Items[0].JobStatus != api.JobStatusCompleted || j.Items[1].StatusMessage != "vcf: line 7, POS: is no number from 0 to 2147483647" ||
 		!strings.Contains(j.Items[2].StatusMessage, "does not exist") {
@@ -157,17 +157,17 @@ func TestBrokenVariantFilesFailAlone(t *testing.T) {
 	if n := l.blobCount(); n != 3+1 {
 		t.Errorf("%d blobs are stored", n)
 	}
-	_, err := l.s.StartVariantImportJob(l.ctx, &api.StartVariantImportJobInput{DestinationName: "cohort", RoleArn: role, RunLeftNormalization: aws.Ptr(true),
+	_, err := l.s.StartVariantImportJob(l.Ctx, &api.StartVariantImportJobInput{DestinationName: "cohort", RoleArn: role, RunLeftNormalization: aws.Ptr(true),
 		Items: []api.VariantImportItemSource{{Source: "s3://in/good"}}})
 	wantCode(t, err, errs.Invalid)
-	_, err = l.s.StartVariantImportJob(l.ctx, &api.StartVariantImportJobInput{DestinationName: "none", RoleArn: role, Items: []api.VariantImportItemSource{{Source: "s3://in/good"}}})
+	_, err = l.s.StartVariantImportJob(l.Ctx, &api.StartVariantImportJobInput{DestinationName: "none", RoleArn: role, Items: []api.VariantImportItemSource{{Source: "s3://in/good"}}})
 	wantCode(t, err, errs.NotFound)
-	_, err = l.s.DeleteVariantStore(l.ctx, &api.DeleteVariantStoreInput{Name: "cohort"})
+	_, err = l.s.DeleteVariantStore(l.Ctx, &api.DeleteVariantStoreInput{Name: "cohort"})
 	wantCode(t, err, errs.Conflict)
-	must[*api.DeleteVariantStoreOutput](t)(l.s.DeleteVariantStore(l.ctx, &api.DeleteVariantStoreInput{Name: "cohort", Force: aws.Ptr(true)}))
-	_, err = l.s.GetVariantStore(l.ctx, &api.GetVariantStoreInput{Name: "cohort"})
+	must[*api.DeleteVariantStoreOutput](t)(l.s.DeleteVariantStore(l.Ctx, &api.DeleteVariantStoreInput{Name: "cohort", Force: aws.Ptr(true)}))
+	_, err = l.s.GetVariantStore(l.Ctx, &api.GetVariantStoreInput{Name: "cohort"})
 	wantCode(t, err, errs.NotFound)
-	l.await("the rows are gone", func() bool { return l.blobCount() == 3 })
+	l.Await("the rows are gone", func() bool { return l.blobCount() == 3 })
 }
 
 // TestVariantsAgainstBcftools compares SQL over a real file with bcftools over the same.
@@ -180,7 +180,7 @@ func TestVariantsAgainstBcftools(t *testing.T) {
 	l.variantStore("cohort")
 	for _, name := range []string{"merge.a.vcf", "view.vcf", "annotate.vcf"} {
 		file := corpus(t, "bcftools-test", "test/"+name)
-		l.s3.put("in/"+name, file)
+		l.s3.Put("in/"+name, file)
 		if j := l.importVariants("cohort", name); j.Status != api.JobStatusCompleted {
 			t.Errorf("%s: %+v", name, j.Items)
 			continue
@@ -218,6 +218,6 @@ func TestVariantsAgainstBcftools(t *testing.T) {
 // lastJob is the id of the newest import.
 func (l *lab) lastJob() string {
 	l.t.Helper()
-	jobs := must[*api.ListVariantImportJobsOutput](l.t)(l.s.ListVariantImportJobs(l.ctx, &api.ListVariantImportJobsInput{})).VariantImportJobs
+	jobs := must[*api.ListVariantImportJobsOutput](l.t)(l.s.ListVariantImportJobs(l.Ctx, &api.ListVariantImportJobsInput{})).VariantImportJobs
 	return jobs[len(jobs)-1].Id
 }
