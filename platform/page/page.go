@@ -1,4 +1,4 @@
-// Package page makes the page tokens that services answer with: a cursor, authenticated together with what it is a page of, so that a token works for the
+// Package page answers list operations page by page, with page tokens: a cursor, authenticated together with what it is a page of, so that a token works for the
 // request that it was made for, on every server of a store and over restarts, and for nothing else. It hides nothing: a cursor must not name what a
 // caller may not know.
 package page
@@ -20,12 +20,16 @@ type Secret struct{ Key []byte }
 // Kind is the kind of that record, for the service to declare.
 func Kind(name string) record.Kind[Secret] { return record.Kind[Secret]{Name: name} }
 
-// Tokens makes and reads the tokens of one service.
-type Tokens struct{ key []byte }
+// Tokens makes and reads the tokens of one service, whose records it lists.
+type Tokens struct {
+	key     []byte
+	records record.Store
+	space   record.Space
+}
 
 // Open reads the key from the service's space, or makes it.
 func Open(ctx context.Context, records record.Store, space record.Space, kind record.Kind[Secret]) (Tokens, error) {
-	var t Tokens
+	t := Tokens{records: records, space: space}
 	_, err := records.Update(ctx, space, []string{"secret"}, func(tx record.Tx) error {
 		v, _, err := kind.Get(tx, "pages")
 		if errs.Is(err, errs.NotFound) {

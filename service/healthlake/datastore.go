@@ -8,6 +8,7 @@ import (
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/job"
 	"github.com/galen-health/galen/platform/key"
+	"github.com/galen-health/galen/platform/page"
 	"github.com/galen-health/galen/platform/record"
 )
 
@@ -248,14 +249,12 @@ func (s *Service) DescribeFHIRDatastore(ctx context.Context, in *api.DescribeFHI
 
 // ListFHIRDatastores lists stores in the order of their creation.
 func (s *Service) ListFHIRDatastores(ctx context.Context, in *api.ListFHIRDatastoresInput) (*api.ListFHIRDatastoresOutput, error) {
-	var where record.And
+	var where page.Filter
 	if f := in.Filter; f != nil {
-		where = append(where, matches("name", f.DatastoreName)...)
-		where = append(where, matches("status", string(f.DatastoreStatus))...)
-		where = append(where, between("created", f.CreatedAfter, f.CreatedBefore)...)
+		where = where.Is("name", f.DatastoreName).Is("status", string(f.DatastoreStatus)).Between("created", f.CreatedAfter, f.CreatedBefore)
 	}
 	out := &api.ListFHIRDatastoresOutput{DatastorePropertiesList: []api.DatastoreProperties{}}
-	next, err := list(ctx, s, datastores, where, "ListFHIRDatastores", in.Filter, in.NextToken, in.MaxResults, func(d *datastore) {
+	next, err := page.List(ctx, s.pages, datastores, page.Request{Operation: "ListFHIRDatastores", Asked: in.Filter, Where: where, Token: in.NextToken, Limit: in.MaxResults}, func(d *datastore) {
 		out.DatastorePropertiesList = append(out.DatastorePropertiesList, s.properties(d))
 	})
 	out.NextToken = next

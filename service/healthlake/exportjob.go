@@ -10,6 +10,7 @@ import (
 	api "github.com/galen-health/galen/aws/healthlake"
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/job"
+	"github.com/galen-health/galen/platform/page"
 	"github.com/galen-health/galen/platform/record"
 	"github.com/galen-health/galen/platform/s3files"
 	"github.com/galen-health/galen/standard/fhir"
@@ -111,13 +112,10 @@ func (s *Service) ListFHIRExportJobs(ctx context.Context, in *api.ListFHIRExport
 	if _, err := s.store(ctx, in.DatastoreId); err != nil {
 		return nil, err
 	}
-	where := record.And(matches("store", in.DatastoreId))
-	where = append(where, matches("name", in.JobName)...)
-	where = append(where, matches("status", string(in.JobStatus))...)
-	where = append(where, between("submitted", in.SubmittedAfter, in.SubmittedBefore)...)
+	where := page.Filter{}.Is("store", in.DatastoreId).Is("name", in.JobName).Is("status", string(in.JobStatus)).Between("submitted", in.SubmittedAfter, in.SubmittedBefore)
 	out := &api.ListFHIRExportJobsOutput{ExportJobPropertiesList: []api.ExportJobProperties{}}
 	filter := []any{in.DatastoreId, in.JobName, in.JobStatus, in.SubmittedAfter, in.SubmittedBefore}
-	next, err := list(ctx, s, exportJobs, where, "ListFHIRExportJobs", filter, in.NextToken, in.MaxResults, func(j *exportJob) {
+	next, err := page.List(ctx, s.pages, exportJobs, page.Request{Operation: "ListFHIRExportJobs", Asked: filter, Where: where, Token: in.NextToken, Limit: in.MaxResults}, func(j *exportJob) {
 		out.ExportJobPropertiesList = append(out.ExportJobPropertiesList, exportProperties(j))
 	})
 	out.NextToken = next

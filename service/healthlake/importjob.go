@@ -9,6 +9,7 @@ import (
 	api "github.com/galen-health/galen/aws/healthlake"
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/job"
+	"github.com/galen-health/galen/platform/page"
 	"github.com/galen-health/galen/platform/record"
 	"github.com/galen-health/galen/platform/s3files"
 )
@@ -151,13 +152,10 @@ func (s *Service) ListFHIRImportJobs(ctx context.Context, in *api.ListFHIRImport
 	if _, err := s.store(ctx, in.DatastoreId); err != nil {
 		return nil, err
 	}
-	where := record.And(matches("store", in.DatastoreId))
-	where = append(where, matches("name", in.JobName)...)
-	where = append(where, matches("status", string(in.JobStatus))...)
-	where = append(where, between("submitted", in.SubmittedAfter, in.SubmittedBefore)...)
+	where := page.Filter{}.Is("store", in.DatastoreId).Is("name", in.JobName).Is("status", string(in.JobStatus)).Between("submitted", in.SubmittedAfter, in.SubmittedBefore)
 	out := &api.ListFHIRImportJobsOutput{ImportJobPropertiesList: []api.ImportJobProperties{}}
 	filter := []any{in.DatastoreId, in.JobName, in.JobStatus, in.SubmittedAfter, in.SubmittedBefore}
-	next, err := list(ctx, s, importJobs, where, "ListFHIRImportJobs", filter, in.NextToken, in.MaxResults, func(j *importJob) {
+	next, err := page.List(ctx, s.pages, importJobs, page.Request{Operation: "ListFHIRImportJobs", Asked: filter, Where: where, Token: in.NextToken, Limit: in.MaxResults}, func(j *importJob) {
 		out.ImportJobPropertiesList = append(out.ImportJobPropertiesList, importProperties(j))
 	})
 	out.NextToken = next

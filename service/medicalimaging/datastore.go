@@ -10,6 +10,7 @@ import (
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/job"
 	"github.com/galen-health/galen/platform/key"
+	"github.com/galen-health/galen/platform/page"
 	"github.com/galen-health/galen/platform/record"
 	"github.com/galen-health/galen/standard/dicom"
 )
@@ -245,7 +246,7 @@ func (s *Service) GetDatastore(ctx context.Context, in *api.GetDatastoreInput) (
 // ListDatastores lists the account's stores in the order of their creation, deleted ones too.
 func (s *Service) ListDatastores(ctx context.Context, in *api.ListDatastoresInput) (*api.ListDatastoresOutput, error) {
 	out := &api.ListDatastoresOutput{DatastoreSummaries: []api.DatastoreSummary{}}
-	next, err := list(ctx, s, datastores, record.And(matches("status", string(in.DatastoreStatus))), "ListDatastores", in.DatastoreStatus, in.NextToken, in.MaxResults, func(d *datastore) {
+	next, err := page.List(ctx, s.pages, datastores, page.Request{Operation: "ListDatastores", Asked: in.DatastoreStatus, Where: page.Filter{}.Is("status", string(in.DatastoreStatus)), Token: in.NextToken, Limit: in.MaxResults, Usual: 50}, func(d *datastore) {
 		out.DatastoreSummaries = append(out.DatastoreSummaries, api.DatastoreSummary{DatastoreId: d.ID, DatastoreName: d.Name, DatastoreStatus: d.Status,
 			DatastoreArn: s.arn(d.ID), CreatedAt: d.Created, UpdatedAt: d.Updated})
 	})

@@ -8,6 +8,7 @@ import (
 	api "github.com/galen-health/galen/aws/medicalimaging"
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/job"
+	"github.com/galen-health/galen/platform/page"
 	"github.com/galen-health/galen/platform/record"
 	"github.com/galen-health/galen/platform/s3files"
 )
@@ -111,9 +112,9 @@ func (s *Service) ListDICOMImportJobs(ctx context.Context, in *api.ListDICOMImpo
 	if _, err := s.store(ctx, in.DatastoreId); err != nil {
 		return nil, err
 	}
-	where := append(record.And(matches("store", in.DatastoreId)), matches("status", string(in.JobStatus))...)
+	where := page.Filter{}.Is("store", in.DatastoreId).Is("status", string(in.JobStatus))
 	out := &api.ListDICOMImportJobsOutput{JobSummaries: []api.DICOMImportJobSummary{}}
-	next, err := list(ctx, s, importJobs, where, "ListDICOMImportJobs", []any{in.DatastoreId, in.JobStatus}, in.NextToken, in.MaxResults, func(j *importJob) {
+	next, err := page.List(ctx, s.pages, importJobs, page.Request{Operation: "ListDICOMImportJobs", Asked: []any{in.DatastoreId, in.JobStatus}, Where: where, Token: in.NextToken, Limit: in.MaxResults, Usual: 50}, func(j *importJob) {
 		out.JobSummaries = append(out.JobSummaries, api.DICOMImportJobSummary{JobId: j.ID, JobName: j.Name, JobStatus: j.Status, DatastoreId: j.Store,
 			DataAccessRoleArn: j.Role, SubmittedAt: j.Submitted, EndedAt: j.Ended, Message: j.Message})
 	})

@@ -9,6 +9,7 @@ import (
 	"github.com/galen-health/galen/aws"
 	api "github.com/galen-health/galen/aws/medicalimaging"
 	"github.com/galen-health/galen/platform/errs"
+	"github.com/galen-health/galen/platform/page"
 	"github.com/galen-health/galen/platform/record"
 )
 
@@ -33,7 +34,7 @@ func (s *Service) SearchImageSets(ctx context.Context, in *api.SearchImageSetsIn
 			sort = c.Sort
 		}
 	}
-	of, err := pageOf("SearchImageSets", []any{d.ID, in.SearchCriteria})
+	of, err := page.Of("SearchImageSets", []any{d.ID, in.SearchCriteria})
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/galen-health/galen/platform/blob"
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/job"
+	"github.com/galen-health/galen/platform/page"
 	"github.com/galen-health/galen/platform/record"
 )
 
@@ -45,7 +46,7 @@ func (s *Service) ListImageSetVersions(ctx context.Context, in *api.ListImageSet
 	if err != nil {
 		return nil, err
 	}
-	of, err := pageOf("ListImageSetVersions", []string{d.ID, in.ImageSetId})
+	of, err := page.Of("ListImageSetVersions", []string{d.ID, in.ImageSetId})
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	api "github.com/galen-health/galen/aws/omics"
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/job"
+	"github.com/galen-health/galen/platform/page"
 	"github.com/galen-health/galen/platform/record"
 )
 
@@ -101,13 +102,13 @@ func (s *Service) GetReadSetActivationJob(ctx context.Context, in *api.GetReadSe
 
 // ListReadSetActivationJobs lists a store's activations in the order of their creation.
 func (s *Service) ListReadSetActivationJobs(ctx context.Context, in *api.ListReadSetActivationJobsInput) (*api.ListReadSetActivationJobsOutput, error) {
-	f := new(filter).is("store", in.SequenceStoreId)
+	f := page.Filter{}.Is("store", in.SequenceStoreId)
 	if x := in.Filter; x != nil {
-		f.is("status", string(x.Status)).between("created", x.CreatedAfter, x.CreatedBefore)
+		f = f.Is("status", string(x.Status)).Between("created", x.CreatedAfter, x.CreatedBefore)
 	}
 	out := &api.ListReadSetActivationJobsOutput{ActivationJobs: []api.ActivateReadSetJobItem{}}
 	var err error
-	out.NextToken, err = list(ctx, s, activations, f, "ListReadSetActivationJobs/"+in.SequenceStoreId, in.Filter, in.NextToken, in.MaxResults, func(j *activation) {
+	out.NextToken, err = page.List(ctx, s.pages, activations, page.Request{Operation: "ListReadSetActivationJobs/" + in.SequenceStoreId, Asked: in.Filter, Where: f, Token: in.NextToken, Limit: in.MaxResults}, func(j *activation) {
 		out.ActivationJobs = append(out.ActivationJobs, api.ActivateReadSetJobItem{Id: j.ID, SequenceStoreId: j.Store, Status: api.ReadSetActivationJobStatus(j.Status), CreationTime: j.Created,
 			CompletionTime: ended(j.Ended)})
 	})

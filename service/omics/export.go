@@ -12,6 +12,7 @@ import (
 	"github.com/galen-health/galen/platform/blob"
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/job"
+	"github.com/galen-health/galen/platform/page"
 	"github.com/galen-health/galen/platform/record"
 	"github.com/galen-health/galen/platform/s3files"
 )
@@ -217,13 +218,13 @@ func (s *Service) GetReadSetExportJob(ctx context.Context, in *api.GetReadSetExp
 
 // ListReadSetExportJobs lists a store's exports in the order of their creation.
 func (s *Service) ListReadSetExportJobs(ctx context.Context, in *api.ListReadSetExportJobsInput) (*api.ListReadSetExportJobsOutput, error) {
-	f := new(filter).is("store", in.SequenceStoreId)
+	f := page.Filter{}.Is("store", in.SequenceStoreId)
 	if x := in.Filter; x != nil {
-		f.is("status", string(x.Status)).between("created", x.CreatedAfter, x.CreatedBefore)
+		f = f.Is("status", string(x.Status)).Between("created", x.CreatedAfter, x.CreatedBefore)
 	}
 	out := &api.ListReadSetExportJobsOutput{ExportJobs: []api.ExportReadSetJobDetail{}}
 	var err error
-	out.NextToken, err = list(ctx, s, exports, f, "ListReadSetExportJobs/"+in.SequenceStoreId, in.Filter, in.NextToken, in.MaxResults, func(j *export) {
+	out.NextToken, err = page.List(ctx, s.pages, exports, page.Request{Operation: "ListReadSetExportJobs/" + in.SequenceStoreId, Asked: in.Filter, Where: f, Token: in.NextToken, Limit: in.MaxResults}, func(j *export) {
 		out.ExportJobs = append(out.ExportJobs, api.ExportReadSetJobDetail{Id: j.ID, SequenceStoreId: j.Store, Destination: j.Destination, Status: api.ReadSetExportJobStatus(j.Status), CreationTime: j.Created,
 			CompletionTime: ended(j.Ended)})
 	})

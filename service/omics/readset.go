@@ -7,6 +7,7 @@ import (
 	"github.com/galen-health/galen/aws"
 	api "github.com/galen-health/galen/aws/omics"
 	"github.com/galen-health/galen/platform/errs"
+	"github.com/galen-health/galen/platform/page"
 	"github.com/galen-health/galen/platform/record"
 )
 
@@ -87,14 +88,14 @@ func (s *Service) ListReadSets(ctx context.Context, in *api.ListReadSetsInput) (
 	if _, err := get(ctx, s, sequenceStores, in.SequenceStoreId, "sequence store"); err != nil {
 		return nil, err
 	}
-	f := new(filter).is("store", in.SequenceStoreId)
+	f := page.Filter{}.Is("store", in.SequenceStoreId)
 	if x := in.Filter; x != nil {
-		f.is("name", x.Name).is("status", string(x.Status)).is("reference", x.ReferenceArn).is("sample", x.SampleId).is("subject", x.SubjectId).is("generated", x.GeneratedFrom)
-		f.is("creation", string(x.CreationType)).between("created", x.CreatedAfter, x.CreatedBefore)
+		f = f.Is("name", x.Name).Is("status", string(x.Status)).Is("reference", x.ReferenceArn).Is("sample", x.SampleId).Is("subject", x.SubjectId).Is("generated", x.GeneratedFrom)
+		f = f.Is("creation", string(x.CreationType)).Between("created", x.CreatedAfter, x.CreatedBefore)
 	}
 	out := &api.ListReadSetsOutput{ReadSets: []api.ReadSetListItem{}}
 	var err error
-	out.NextToken, err = list(ctx, s, readSets, f, "ListReadSets/"+in.SequenceStoreId, in.Filter, in.NextToken, in.MaxResults, func(r *readSet) {
+	out.NextToken, err = page.List(ctx, s.pages, readSets, page.Request{Operation: "ListReadSets/" + in.SequenceStoreId, Asked: in.Filter, Where: f, Token: in.NextToken, Limit: in.MaxResults}, func(r *readSet) {
 		out.ReadSets = append(out.ReadSets, api.ReadSetListItem{Id: r.ID, Arn: s.readSetARN(r.Store, r.ID), SequenceStoreId: r.Store, SubjectId: r.Subject, SampleId: r.Sample,
 			Status: r.Status, Name: r.Name, Description: r.Description, ReferenceArn: r.Reference, FileType: r.Type, SequenceInformation: r.information(), CreationTime: r.Created,
 			StatusMessage: r.Message, CreationType: r.Creation, Etag: r.etag()})

@@ -7,6 +7,7 @@ import (
 	"github.com/galen-health/galen/platform/authz"
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/job"
+	"github.com/galen-health/galen/platform/page"
 	"github.com/galen-health/galen/platform/record"
 )
 
@@ -235,13 +236,13 @@ func (s *Service) ListReadSetImportJobs(ctx context.Context, in *api.ListReadSet
 	if _, err := get(ctx, s, sequenceStores, in.SequenceStoreId, "sequence store"); err != nil {
 		return nil, err
 	}
-	f := new(filter).is("store", in.SequenceStoreId)
+	f := page.Filter{}.Is("store", in.SequenceStoreId)
 	if x := in.Filter; x != nil {
-		f.is("status", string(x.Status)).between("created", x.CreatedAfter, x.CreatedBefore)
+		f = f.Is("status", string(x.Status)).Between("created", x.CreatedAfter, x.CreatedBefore)
 	}
 	out := &api.ListReadSetImportJobsOutput{ImportJobs: []api.ImportReadSetJobItem{}}
 	var err error
-	out.NextToken, err = list(ctx, s, readSetImports, f, "ListReadSetImportJobs/"+in.SequenceStoreId, in.Filter, in.NextToken, in.MaxResults, func(j *readSetImport) {
+	out.NextToken, err = page.List(ctx, s.pages, readSetImports, page.Request{Operation: "ListReadSetImportJobs/" + in.SequenceStoreId, Asked: in.Filter, Where: f, Token: in.NextToken, Limit: in.MaxResults}, func(j *readSetImport) {
 		out.ImportJobs = append(out.ImportJobs, api.ImportReadSetJobItem{Id: j.ID, SequenceStoreId: j.Store, RoleArn: j.Role, Status: api.ReadSetImportJobStatus(j.Status),
 			CreationTime: j.Created, CompletionTime: ended(j.Ended)})
 	})

@@ -10,6 +10,7 @@ import (
 	api "github.com/galen-health/galen/aws/omics"
 	"github.com/galen-health/galen/platform/blob"
 	"github.com/galen-health/galen/platform/errs"
+	"github.com/galen-health/galen/platform/page"
 	"github.com/galen-health/galen/platform/record"
 )
 
@@ -71,13 +72,13 @@ func (s *Service) ListReferences(ctx context.Context, in *api.ListReferencesInpu
 	if _, err := get(ctx, s, referenceStores, in.ReferenceStoreId, "reference store"); err != nil {
 		return nil, err
 	}
-	f := new(filter).is("store", in.ReferenceStoreId)
+	f := page.Filter{}.Is("store", in.ReferenceStoreId)
 	if x := in.Filter; x != nil {
-		f.is("name", x.Name).is("md5", x.Md5).between("created", x.CreatedAfter, x.CreatedBefore)
+		f = f.Is("name", x.Name).Is("md5", x.Md5).Between("created", x.CreatedAfter, x.CreatedBefore)
 	}
 	out := &api.ListReferencesOutput{References: []api.ReferenceListItem{}}
 	var err error
-	out.NextToken, err = list(ctx, s, references, f, "ListReferences/"+in.ReferenceStoreId, in.Filter, in.NextToken, in.MaxResults, func(r *reference) {
+	out.NextToken, err = page.List(ctx, s.pages, references, page.Request{Operation: "ListReferences/" + in.ReferenceStoreId, Asked: in.Filter, Where: f, Token: in.NextToken, Limit: in.MaxResults}, func(r *reference) {
 		out.References = append(out.References, api.ReferenceListItem{Id: r.ID, Arn: s.referenceARN(r.Store, r.ID), ReferenceStoreId: r.Store, Md5: r.MD5, Status: r.Status, Name: r.Name,
 			Description: r.Description, CreationTime: r.Created, UpdateTime: r.Updated})
 	})

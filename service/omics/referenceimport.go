@@ -13,6 +13,7 @@ import (
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/job"
 	"github.com/galen-health/galen/platform/key"
+	"github.com/galen-health/galen/platform/page"
 	"github.com/galen-health/galen/platform/record"
 	"github.com/galen-health/galen/standard/bgzf"
 	"github.com/galen-health/galen/standard/fasta"
@@ -260,13 +261,13 @@ func (s *Service) ListReferenceImportJobs(ctx context.Context, in *api.ListRefer
 	if _, err := get(ctx, s, referenceStores, in.ReferenceStoreId, "reference store"); err != nil {
 		return nil, err
 	}
-	f := new(filter).is("store", in.ReferenceStoreId)
+	f := page.Filter{}.Is("store", in.ReferenceStoreId)
 	if x := in.Filter; x != nil {
-		f.is("status", string(x.Status)).between("created", x.CreatedAfter, x.CreatedBefore)
+		f = f.Is("status", string(x.Status)).Between("created", x.CreatedAfter, x.CreatedBefore)
 	}
 	out := &api.ListReferenceImportJobsOutput{ImportJobs: []api.ImportReferenceJobItem{}}
 	var err error
-	out.NextToken, err = list(ctx, s, referenceImports, f, "ListReferenceImportJobs/"+in.ReferenceStoreId, in.Filter, in.NextToken, in.MaxResults, func(j *referenceImport) {
+	out.NextToken, err = page.List(ctx, s.pages, referenceImports, page.Request{Operation: "ListReferenceImportJobs/" + in.ReferenceStoreId, Asked: in.Filter, Where: f, Token: in.NextToken, Limit: in.MaxResults}, func(j *referenceImport) {
 		out.ImportJobs = append(out.ImportJobs, api.ImportReferenceJobItem{Id: j.ID, ReferenceStoreId: j.Store, RoleArn: j.Role, Status: api.ReferenceImportJobStatus(j.Status),
 			CreationTime: j.Created, CompletionTime: ended(j.Ended)})
 	})

@@ -6,6 +6,7 @@ import (
 
 	api "github.com/galen-health/galen/aws/omics"
 	"github.com/galen-health/galen/platform/errs"
+	"github.com/galen-health/galen/platform/page"
 	"github.com/galen-health/galen/platform/record"
 )
 
@@ -83,13 +84,13 @@ func (s *Service) GetReferenceStore(ctx context.Context, in *api.GetReferenceSto
 
 // ListReferenceStores lists stores in the order of their creation.
 func (s *Service) ListReferenceStores(ctx context.Context, in *api.ListReferenceStoresInput) (*api.ListReferenceStoresOutput, error) {
-	f := new(filter)
+	var f page.Filter
 	if x := in.Filter; x != nil {
-		f.is("name", x.Name).between("created", x.CreatedAfter, x.CreatedBefore)
+		f = f.Is("name", x.Name).Between("created", x.CreatedAfter, x.CreatedBefore)
 	}
 	out := &api.ListReferenceStoresOutput{ReferenceStores: []api.ReferenceStoreDetail{}}
 	var err error
-	out.NextToken, err = list(ctx, s, referenceStores, f, "ListReferenceStores", in.Filter, in.NextToken, in.MaxResults, func(st *referenceStore) {
+	out.NextToken, err = page.List(ctx, s.pages, referenceStores, page.Request{Operation: "ListReferenceStores", Asked: in.Filter, Where: f, Token: in.NextToken, Limit: in.MaxResults}, func(st *referenceStore) {
 		out.ReferenceStores = append(out.ReferenceStores, api.ReferenceStoreDetail{Arn: s.referenceStoreARN(st.ID), Id: st.ID, Name: st.Name, Description: st.Description,
 			SseConfig: st.SSE.config(), CreationTime: st.Created})
 	})

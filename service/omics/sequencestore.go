@@ -6,6 +6,7 @@ import (
 
 	api "github.com/galen-health/galen/aws/omics"
 	"github.com/galen-health/galen/platform/errs"
+	"github.com/galen-health/galen/platform/page"
 	"github.com/galen-health/galen/platform/record"
 )
 
@@ -127,16 +128,16 @@ func (s *Service) UpdateSequenceStore(ctx context.Context, in *api.UpdateSequenc
 
 // ListSequenceStores lists stores in the order of their creation.
 func (s *Service) ListSequenceStores(ctx context.Context, in *api.ListSequenceStoresInput) (*api.ListSequenceStoresOutput, error) {
-	f := new(filter)
+	var f page.Filter
 	if x := in.Filter; x != nil {
-		f.is("name", x.Name).between("created", x.CreatedAfter, x.CreatedBefore).between("updated", x.UpdatedAfter, x.UpdatedBefore)
+		f = f.Is("name", x.Name).Between("created", x.CreatedAfter, x.CreatedBefore).Between("updated", x.UpdatedAfter, x.UpdatedBefore)
 		if x.Status != "" && x.Status != api.SequenceStoreStatusActive {
 			return &api.ListSequenceStoresOutput{SequenceStores: []api.SequenceStoreDetail{}}, nil
 		}
 	}
 	out := &api.ListSequenceStoresOutput{SequenceStores: []api.SequenceStoreDetail{}}
 	var err error
-	out.NextToken, err = list(ctx, s, sequenceStores, f, "ListSequenceStores", in.Filter, in.NextToken, in.MaxResults, func(st *sequenceStore) {
+	out.NextToken, err = page.List(ctx, s.pages, sequenceStores, page.Request{Operation: "ListSequenceStores", Asked: in.Filter, Where: f, Token: in.NextToken, Limit: in.MaxResults}, func(st *sequenceStore) {
 		out.SequenceStores = append(out.SequenceStores, api.SequenceStoreDetail{Arn: s.sequenceStoreARN(st.ID), Id: st.ID, Name: st.Name, Description: st.Description, SseConfig: st.SSE.config(),
 			CreationTime: st.Created, FallbackLocation: st.Fallback, ETagAlgorithmFamily: st.ETags, Status: api.SequenceStoreStatusActive, UpdateTime: st.Updated})
 	})

@@ -15,6 +15,7 @@ import (
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/job"
 	"github.com/galen-health/galen/platform/limits"
+	"github.com/galen-health/galen/platform/page"
 	"github.com/galen-health/galen/platform/record"
 )
 
@@ -162,13 +163,13 @@ func (s *Service) ListReadSetUploadParts(ctx context.Context, in *api.ListReadSe
 	if _, err := get(ctx, s, uploads, id, "upload"); err != nil {
 		return nil, err
 	}
-	f := new(filter).is("upload", id+"/"+string(in.PartSource))
+	f := page.Filter{}.Is("upload", id+"/"+string(in.PartSource))
 	if x := in.Filter; x != nil {
-		f.between("created", x.CreatedAfter, x.CreatedBefore)
+		f = f.Between("created", x.CreatedAfter, x.CreatedBefore)
 	}
 	out := &api.ListReadSetUploadPartsOutput{Parts: []api.ReadSetUploadPartListItem{}}
 	var err error
-	out.NextToken, err = list(ctx, s, parts, f, "ListReadSetUploadParts/"+id+string(in.PartSource), in.Filter, in.NextToken, in.MaxResults, func(p *part) {
+	out.NextToken, err = page.List(ctx, s.pages, parts, page.Request{Operation: "ListReadSetUploadParts/" + id + string(in.PartSource), Asked: in.Filter, Where: f, Token: in.NextToken, Limit: in.MaxResults}, func(p *part) {
 		out.Parts = append(out.Parts, api.ReadSetUploadPartListItem{PartNumber: p.Number, PartSize: p.File.Size, PartSource: p.Source, Checksum: p.Checksum, CreationTime: p.Created, LastUpdatedTime: p.Updated})
 	})
 	return out, err
@@ -181,7 +182,7 @@ func (s *Service) ListMultipartReadSetUploads(ctx context.Context, in *api.ListM
 	}
 	out := &api.ListMultipartReadSetUploadsOutput{Uploads: []api.MultipartReadSetUploadListItem{}}
 	var err error
-	out.NextToken, err = list(ctx, s, uploads, new(filter).is("store", in.SequenceStoreId), "ListMultipartReadSetUploads/"+in.SequenceStoreId, nil, in.NextToken, in.MaxResults, func(u *upload) {
+	out.NextToken, err = page.List(ctx, s.pages, uploads, page.Request{Operation: "ListMultipartReadSetUploads/" + in.SequenceStoreId, Where: page.Filter{}.Is("store", in.SequenceStoreId), Token: in.NextToken, Limit: in.MaxResults}, func(u *upload) {
 		out.Uploads = append(out.Uploads, api.MultipartReadSetUploadListItem{SequenceStoreId: u.Store, UploadId: u.ID, SourceFileType: u.Type, SubjectId: u.Subject, SampleId: u.Sample,
 			GeneratedFrom: u.Generated, ReferenceArn: u.Reference, Name: u.Name, Description: u.Description, Tags: u.Tags, CreationTime: u.Created})
 	})

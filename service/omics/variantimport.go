@@ -9,6 +9,7 @@ import (
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/event"
 	"github.com/galen-health/galen/platform/job"
+	"github.com/galen-health/galen/platform/page"
 	"github.com/galen-health/galen/platform/record"
 )
 
@@ -220,9 +221,9 @@ func (s *Service) GetVariantImportJob(ctx context.Context, in *api.GetVariantImp
 
 // ListVariantImportJobs lists imports in the order of their creation.
 func (s *Service) ListVariantImportJobs(ctx context.Context, in *api.ListVariantImportJobsInput) (*api.ListVariantImportJobsOutput, error) {
-	f := new(filter).ids("id", in.Ids)
+	f := page.Filter{}.OneOf("id", in.Ids)
 	if x := in.Filter; x != nil {
-		f.is("status", string(x.Status)).is("store", x.StoreName)
+		f = f.Is("status", string(x.Status)).Is("store", x.StoreName)
 	}
 	out := &api.ListVariantImportJobsOutput{VariantImportJobs: []api.VariantImportJobItem{}}
 	request := struct {
@@ -230,7 +231,7 @@ func (s *Service) ListVariantImportJobs(ctx context.Context, in *api.ListVariant
 		Filter *api.ListVariantImportJobsFilter
 	}{in.Ids, in.Filter}
 	var err error
-	out.NextToken, err = list(ctx, s, variantImports, f, "ListVariantImportJobs", request, in.NextToken, in.MaxResults, func(j *variantImport) {
+	out.NextToken, err = page.List(ctx, s.pages, variantImports, page.Request{Operation: "ListVariantImportJobs", Asked: request, Where: f, Token: in.NextToken, Limit: in.MaxResults}, func(j *variantImport) {
 		out.VariantImportJobs = append(out.VariantImportJobs, api.VariantImportJobItem{Id: j.ID, DestinationName: j.Store, RoleArn: j.Role, Status: api.JobStatus(j.Status), CreationTime: j.Created,
 			UpdateTime: j.Updated, CompletionTime: ended(j.Ended), RunLeftNormalization: aws.Ptr(false)})
 	})

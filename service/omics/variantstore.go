@@ -9,6 +9,7 @@ import (
 	"github.com/galen-health/galen/aws"
 	api "github.com/galen-health/galen/aws/omics"
 	"github.com/galen-health/galen/platform/errs"
+	"github.com/galen-health/galen/platform/page"
 	"github.com/galen-health/galen/platform/record"
 )
 
@@ -135,9 +136,9 @@ func (s *Service) ListVariantStores(ctx context.Context, in *api.ListVariantStor
 	if x := in.Filter; x != nil && x.Status != "" && x.Status != api.StoreStatusActive {
 		return out, nil
 	}
-	f := new(filter).ids("id", in.Ids)
+	f := page.Filter{}.OneOf("id", in.Ids)
 	var err error
-	out.NextToken, err = list(ctx, s, variantStores, f, "ListVariantStores", in.Ids, in.NextToken, in.MaxResults, func(v *variantStore) {
+	out.NextToken, err = page.List(ctx, s.pages, variantStores, page.Request{Operation: "ListVariantStores", Asked: in.Ids, Where: f, Token: in.NextToken, Limit: in.MaxResults}, func(v *variantStore) {
 		out.VariantStores = append(out.VariantStores, api.VariantStoreItem{Id: v.ID, Reference: &api.ReferenceItem{ReferenceArn: v.Reference}, Status: api.StoreStatusActive,
 			StoreArn: s.variantStoreARN(v.Name), Name: v.Name, Description: v.Description, SseConfig: v.SSE.config(), CreationTime: v.Created, UpdateTime: v.Updated, StoreSizeBytes: v.Size})
 	})
