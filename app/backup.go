@@ -108,9 +108,10 @@ func within(dir, of string) bool {
 	return err == nil && filepath.IsAbs(dir) && rel != ".." && !strings.HasPrefix(rel, "../")
 }
 
-// The files of the data folder that are carried whole: the audit log's tree, without its journal, which Publish has emptied into it; and the logs that rules write.
+// The files of the data folder that are carried whole: the audit log's tree, without its journal, which Publish has emptied into it; and the logs that rules write;
+// and the name under which records know the log.
 var (
-	carried = []string{"audit", "events"}
+	carried = []string{"audit", "events", serverIDFile}
 	// auditHeads say how long the log is. They are read before the tiles that they speak of: those of a longer log hold a shorter one's.
 	auditHeads = []string{"audit/log/checkpoint", "audit/log/.state"}
 )

@@ -28,13 +28,22 @@ type records interface {
 // elsewhere is refused.
 const recordsAt = "records.at"
 
+// recordsOf reads which database a data folder names; "" = none.
+func recordsOf(dir string) (id, address string, err error) {
+	at, err := os.ReadFile(filepath.Join(dir, recordsAt))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", "", errs.Wrap(errs.Unavailable, err, "%s in the data folder cannot be read", recordsAt)
+	}
+	id, address, _ = strings.Cut(strings.TrimSpace(string(at)), " ")
+	return id, address, nil
+}
+
 // openRecords opens the records of a data folder where the configuration says that they are.
 func openRecords(ctx context.Context, cfg *Config, keys key.Ring) (records, error) {
-	at, err := os.ReadFile(filepath.Join(cfg.DataDir, recordsAt))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, errs.Wrap(errs.Unavailable, err, "%s in the data folder cannot be read", recordsAt)
+	id, address, err := recordsOf(cfg.DataDir)
+	if err != nil {
+		return nil, err
 	}
-	id, address, _ := strings.Cut(strings.TrimSpace(string(at)), " ")
 	dir := filepath.Join(cfg.DataDir, "records")
 	if cfg.Records == "" {
 		if id != "" {
@@ -65,12 +74,15 @@ func openRecords(ctx context.Context, cfg *Config, keys key.Ring) (records, erro
 	return s, nil
 }
 
+// serverIDFile has the data folder's own name.
+const serverIDFile = "server.id"
+
 // serverID is the data folder's own name among the servers that share a record database; "" when its records are its own.
 func serverID(cfg *Config) (string, error) {
 	if cfg.Records == "" {
 		return "", nil
 	}
-	name := filepath.Join(cfg.DataDir, "server.id")
+	name := filepath.Join(cfg.DataDir, serverIDFile)
 	b, err := os.ReadFile(name)
 	if err == nil {
 		if id := strings.TrimSpace(string(b)); len(id) == 32 && strings.Trim(id, "0123456789abcdef") == "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -15,6 +16,7 @@ import (
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/key/keyring"
 	"github.com/galen-health/galen/platform/record"
+	"github.com/galen-health/galen/platform/record/postgres"
 )
 
 // restoringFile is in a data folder whose restore has not ended, and says of what. Nothing serves or verifies such a folder.
@@ -65,6 +67,9 @@ func Restore(ctx context.Context, cfg Config, from string, at time.Time, progres
 		return r, err
 	}
 	r.At, r.Point = b.At(), point
+	if err := roomInDatabase(ctx, &cfg, b); err != nil {
+		return r, err
+	}
 	what := fmt.Sprintf("galen admin restore %s --at %s", from, r.At.Format(time.RFC3339Nano))
 	if err := beginRestore(cfg.DataDir, what); err != nil {
 		return r, err
@@ -193,7 +198,7 @@ func (t *restorer) records() (err error) {
 		return err
 	}
 	next, count := t.b.Items(t.ctx), &t.r.Count
-	return to.Import(t.ctx, ring.Regardless(), func() (any, error) {
+	counted := func() (any, error) {
 		it, err := next()
 		switch x := it.(type) {
 		case record.ExportSpace:
@@ -211,7 +216,49 @@ func (t *restorer) records() (err error) {
 			count.Messages++
 		}
 		return it, err
-	})
+	}
+	there, err := t.imported()
+	if err != nil {
+		return err
+	}
+	for there { // only counted again
+		if _, err := counted(); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+	return to.Import(t.ctx, ring.Regardless(), counted)
+}
+
+// imported reports whether an earlier try has filled the database. An import is all there or not at all.
+func (t *restorer) imported() (bool, error) {
+	if t.cfg.Records == "" {
+		return false, nil
+	}
+	f, err := postgres.Look(t.ctx, t.cfg.Records)
+	return err == nil && !f.Empty, err
+}
+
+// roomInDatabase refuses a database that has records, before anything is begun: a restore overwrites nothing. One that this restore has filled, which was then cut
+// off, is its own.
+func roomInDatabase(ctx context.Context, cfg *Config, b *backup.Backup) error {
+	if cfg.Records == "" {
+		return nil
+	}
+	f, err := postgres.Look(ctx, cfg.Records)
+	if err != nil || f.Empty {
+		return err
+	}
+	id, _, err := recordsOf(cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	_, begun := os.Stat(filepath.Join(cfg.DataDir, restoringFile))
+	if p := b.Point(); begun == nil && id == f.ID && p.Seq == f.Seq && p.Time.Equal(f.Time) {
+		return nil
+	}
+	return errs.New(errs.Conflict, "the database of --records (%s) has records: a restore never overwrites, make an empty database and name it", f.Where)
 }
 
 func (t *restorer) blobs() (err error) {

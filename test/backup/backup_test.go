@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -121,6 +122,12 @@ func (g *filled) rootKey(t *testing.T) []string {
 	return append(g.Env(), "GALEN_ROOT_KEY="+strings.TrimSpace(string(b)))
 }
 
+// on is an environment with the records of a folder where they are, or shall be.
+func on(t *testing.T, env []string, dir string) []string {
+	t.Helper()
+	return append(slices.Clone(env), galen.RecordsEnv(t, dir)...)
+}
+
 // run runs the binary; both outputs come together, and hold no content.
 func run(t *testing.T, env []string, args ...string) (status int, out string) {
 	t.Helper()
@@ -149,12 +156,13 @@ func must(t *testing.T, env []string, args ...string) string {
 // restore restores to a new folder, verifies it and serves it.
 func (g *filled) restore(t *testing.T, dest string, more ...string) *filled {
 	t.Helper()
-	dir, env := filepath.Join(t.TempDir(), "new"), g.rootKey(t)
+	dir, key := filepath.Join(t.TempDir(), "new"), g.rootKey(t)
+	env := on(t, key, dir)
 	must(t, env, append([]string{"admin", "restore", dest, "--data-dir", dir}, more...)...)
 	if out := must(t, env, "verify", "--data-dir", dir); !strings.Contains(out, "all is whole") {
 		t.Error(out)
 	}
-	t.Setenv("GALEN_ROOT_KEY", strings.TrimPrefix(env[len(env)-1], "GALEN_ROOT_KEY="))
+	t.Setenv("GALEN_ROOT_KEY", strings.TrimPrefix(key[len(key)-1], "GALEN_ROOT_KEY="))
 	n := &filled{Server: galen.New(t, dir), store: g.store}
 	n.Run()
 	return n
@@ -230,8 +238,8 @@ func TestBackup(t *testing.T) {
 	g.Stop() // counted when both stand still
 	last := must(t, g.rootKey(t), "admin", "backup", dest, "--data-dir", g.Dir)
 	dir := filepath.Join(t.TempDir(), "same")
-	must(t, g.rootKey(t), "admin", "restore", dest, "--data-dir", dir)
-	a, b := looked.FindString(must(t, g.rootKey(t), "verify", "--data-dir", g.Dir)), looked.FindString(must(t, g.rootKey(t), "verify", "--data-dir", dir))
+	must(t, on(t, g.rootKey(t), dir), "admin", "restore", dest, "--data-dir", dir)
+	a, b := looked.FindString(must(t, g.rootKey(t), "verify", "--data-dir", g.Dir)), looked.FindString(must(t, on(t, g.rootKey(t), dir), "verify", "--data-dir", dir))
 	if a == "" || a != b {
 		t.Errorf("%q was restored as %q; %s", a, b, last)
 	}
@@ -247,7 +255,7 @@ func TestKilled(t *testing.T) {
 	g.patient(t, "p", "One")
 	g.Stop()
 	env := g.rootKey(t)
-	kill := func(after time.Duration, args ...string) {
+	kill := func(env []string, after time.Duration, args ...string) {
 		cmd := exec.Command(galen.Binary(t), args...)
 		cmd.Env = env
 		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -259,14 +267,15 @@ func TestKilled(t *testing.T) {
 		_ = cmd.Wait()
 	}
 	for i := range 4 {
-		kill(time.Duration(100+150*i)*time.Millisecond, "admin", "backup", dest, "--data-dir", g.Dir)
+		kill(env, time.Duration(100+150*i)*time.Millisecond, "admin", "backup", dest, "--data-dir", g.Dir)
 	}
 	must(t, env, "admin", "backup", dest, "--data-dir", g.Dir)
 	must(t, env, "admin", "check-backup", dest)
 	dir := filepath.Join(t.TempDir(), "new")
+	env = on(t, env, dir)
 	half := 0
 	for i := range 6 {
-		kill(time.Duration(30+60*i)*time.Millisecond, "admin", "restore", dest, "--data-dir", dir)
+		kill(env, time.Duration(30+60*i)*time.Millisecond, "admin", "restore", dest, "--data-dir", dir)
 		if _, err := os.Stat(filepath.Join(dir, "RESTORING")); err == nil {
 			half++
 			for _, c := range [][]string{{"serve", "--data-dir", dir, "--addr", "127.0.0.1:0"}, {"verify", "--data-dir", dir}} {
@@ -289,10 +298,11 @@ func TestKilled(t *testing.T) {
 	if status, out := run(t, env, "admin", "restore", dest, "--data-dir", dir); status != 1 || !strings.Contains(out, "a restore never overwrites") {
 		t.Errorf("a restore over data: %d %s", status, out)
 	}
+	env = on(t, env, filepath.Join(t.TempDir(), "another"))
 	if status, out := run(t, append(env, "GALEN_ROOT_KEY="+strings.Repeat("A", 43)+"="), "admin", "restore", dest, "--data-dir", filepath.Join(t.TempDir(), "x")); status != 1 || !strings.Contains(out, "the root key does not open") {
 		t.Errorf("a restore with another root key: %d %s", status, out)
 	}
-	if status, out := run(t, g.Env(), "admin", "restore", dest, "--data-dir", filepath.Join(t.TempDir(), "x")); status != 1 || !strings.Contains(out, "the root key of the server that made the backup is needed") {
+	if status, out := run(t, on(t, g.Env(), "another"), "admin", "restore", dest, "--data-dir", filepath.Join(t.TempDir(), "x")); status != 1 || !strings.Contains(out, "the root key of the server that made the backup is needed") {
 		t.Errorf("a restore without a root key: %d %s", status, out)
 	}
 }
@@ -309,8 +319,8 @@ func TestSealedRootKey(t *testing.T) {
 	before.object(t, "one", content)
 	dest := filepath.Join(t.TempDir(), "backup")
 	must(t, g.Env(), "admin", "backup", dest)
-	env := func(pass string) []string { return append(g.Env(), "GALEN_ROOT_PASSPHRASE="+pass) }
 	dir := filepath.Join(t.TempDir(), "new")
+	env := func(pass string) []string { return append(on(t, g.Env(), dir), "GALEN_ROOT_PASSPHRASE="+pass) }
 	for _, bad := range []struct{ source, pass, want string }{
 		{"passphrase", "another passphrase of the test", "passphrase"},
 		{"", "", "--root-key"},
@@ -328,8 +338,8 @@ func TestSealedRootKey(t *testing.T) {
 	if out := must(t, g.Env(), "admin", "check-backup", dest, "--root-key", "passphrase"); !strings.Contains(out, "all is whole") {
 		t.Error(out)
 	}
-	must(t, g.Env(), "admin", "restore", dest, "--data-dir", dir, "--root-key", "passphrase")
-	if out := must(t, g.Env(), "verify", "--data-dir", dir, "--root-key", "passphrase"); !strings.Contains(out, "all is whole") {
+	must(t, on(t, g.Env(), dir), "admin", "restore", dest, "--data-dir", dir, "--root-key", "passphrase")
+	if out := must(t, on(t, g.Env(), dir), "verify", "--data-dir", dir, "--root-key", "passphrase"); !strings.Contains(out, "all is whole") {
 		t.Error(out)
 	}
 	n := &filled{Server: galen.New(t, dir, "--root-key", "passphrase")}

@@ -35,6 +35,8 @@ type Server struct {
 	t   testing.TB
 	Dir string // its data folder
 	URL string // http://127.0.0.1:PORT
+	// Path is the command's; "" = Binary.
+	Path string
 	// Under is a command that the process is started by, with its arguments before those of galen: a tracer that makes system calls fail. It must leave
 	// galen the child itself.
 	Under []string
@@ -71,7 +73,7 @@ func New(t testing.TB, dir string, args ...string) *Server {
 	s := &Server{t: t, Dir: dir, URL: "http://" + addr}
 	s.args = append([]string{"serve", "--data-dir", dir, "--addr", addr}, args...)
 	s.env = append(os.Environ(), "GALEN_ROOT_ACCESS_KEY_ID="+AccessKeyID, "GALEN_ROOT_SECRET_ACCESS_KEY="+SecretAccessKey)
-	s.env = append(s.env, recordsEnv(t, dir)...)
+	s.env = append(s.env, RecordsEnv(t, dir)...)
 	t.Cleanup(s.Stop)
 	return s
 }
@@ -87,7 +89,11 @@ func (s *Server) Run() {
 func (s *Server) Launch() {
 	s.t.Helper()
 	s.log = new(buffer)
-	line := append(append(append([]string(nil), s.Under...), Binary(s.t)), s.args...)
+	path := s.Path
+	if path == "" {
+		path = Binary(s.t)
+	}
+	line := append(append(append([]string(nil), s.Under...), path), s.args...)
 	s.cmd = exec.Command(line[0], line[1:]...)
 	s.cmd.Env = s.env
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
@@ -171,7 +177,7 @@ func (s *Server) Log() string { return s.log.String() }
 
 // Env is the environment that points foreign clients at the server.
 func (s *Server) Env() []string {
-	keep := append(os.Environ(), recordsEnv(s.t, s.Dir)...)
+	keep := append(os.Environ(), RecordsEnv(s.t, s.Dir)...)
 	return append(keep, "AWS_ACCESS_KEY_ID="+AccessKeyID, "AWS_SECRET_ACCESS_KEY="+SecretAccessKey, "AWS_DEFAULT_REGION="+Region, "AWS_REGION="+Region,
 		"AWS_ENDPOINT_URL="+s.URL, "GALEN_ENDPOINT="+s.URL, "AWS_DISABLE_HOST_PREFIX_INJECTION=true", "AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null")
 }

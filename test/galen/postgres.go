@@ -34,8 +34,9 @@ func Postgres(t testing.TB) *pgtest.Server {
 	return cluster.server
 }
 
-// recordsEnv says where the records of a data folder are: with GALEN_TEST_RECORDS=postgres in a database of its own, so that any suite runs on PostgreSQL.
-func recordsEnv(t testing.TB, dir string) []string {
+// RecordsEnv says where the records of a data folder are: with GALEN_TEST_RECORDS=postgres in a database of its own, so that any suite runs on PostgreSQL. Without
+// it they are in the folder, and there is nothing to say.
+func RecordsEnv(t testing.TB, dir string) []string {
 	if os.Getenv("GALEN_TEST_RECORDS") != "postgres" {
 		return nil
 	}

@@ -59,19 +59,10 @@ func migrate(ctx context.Context, c *pgx.Conn, upTo int) (found int, err error) 
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(migrateLock)); err != nil {
 			return err
 		}
-		var there bool
-		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'galen')`).Scan(&there); err != nil {
+		if found, err = readFormat(ctx, tx); err != nil {
 			return err
 		}
-		if there {
-			if found, err = formatOf(ctx, tx); err != nil {
-				return err
-			}
-		}
-		if found > len(steps) {
-			return errs.New(errs.Unsupported, "the database has format %d, this version of Galen knows %d: use the version that wrote it, or a newer one", found, len(steps))
-		}
-		if !there {
+		if found == 0 {
 			if _, err := tx.Exec(ctx, `CREATE SCHEMA galen; CREATE TABLE galen.format (version integer PRIMARY KEY, name text NOT NULL, made timestamptz NOT NULL DEFAULT now())`); err != nil {
 				return err
 			}
@@ -92,16 +83,30 @@ func migrate(ctx context.Context, c *pgx.Conn, upTo int) (found int, err error) 
 	return found, err
 }
 
-// formatOf reads the format of a schema that is there; one that is not ours is an error.
-func formatOf(ctx context.Context, tx pgx.Tx) (int, error) {
-	var ours bool
-	if err := tx.QueryRow(ctx, `SELECT to_regclass('galen.format') IS NOT NULL`).Scan(&ours); err != nil {
+// readFormat reads the format of the schema, 0 when there is none. One that is not ours, or newer than this version, is an error.
+func readFormat(ctx context.Context, tx pgx.Tx) (n int, err error) {
+	steps, err := migrations()
+	if err != nil {
 		return 0, err
 	}
-	if !ours {
+	var there, ours bool
+	if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'galen'), to_regclass('galen.format') IS NOT NULL`).Scan(&there, &ours); err != nil {
+		return 0, err
+	}
+	switch {
+	case !there:
+		return 0, nil
+	case !ours:
 		return 0, errs.New(errs.Conflict, "the database has a schema named galen that is not Galen's: give another database in --records")
 	}
-	var n int
-	err := tx.QueryRow(ctx, `SELECT coalesce(max(version), 0) FROM galen.format`).Scan(&n)
-	return n, err
+	if err := tx.QueryRow(ctx, `SELECT coalesce(max(version), 0) FROM galen.format`).Scan(&n); err != nil {
+		return 0, err
+	}
+	switch {
+	case n > len(steps):
+		return 0, errs.New(errs.Unsupported, "the database has format %d, this version of Galen knows %d: use the version that wrote it, or a newer one", n, len(steps))
+	case n == 0: // schema and first step are made in one transaction
+		return 0, errs.New(errs.Corrupt, "the list of the schema's formats is empty: restore the database from a backup")
+	}
+	return n, nil
 }

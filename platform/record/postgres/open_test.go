@@ -85,6 +85,48 @@ func TestOpenRefuses(t *testing.T) {
 	s.Close()
 }
 
+// Look tells what a database has and changes nothing: not even the schema is made.
+func TestLook(t *testing.T) {
+	server := pgtest.Start(t)
+	url, keys := server.Database(t), ring(t, t.TempDir())
+	look := func() postgres.Found {
+		t.Helper()
+		f, err := postgres.Look(ctx, url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	for range 2 { // the second time as the first
+		if f := look(); !f.Empty || f.ID != "" || f.Seq != 0 || strings.Contains(f.Where, "@") {
+			t.Errorf("an empty database is %+v", f)
+		}
+	}
+	s := open(t, url, keys, postgres.Options{}) // makes the space
+	f := look()
+	if f.Empty || f.ID != s.ID() {
+		t.Errorf("a database with a space is %+v, its id is %s", f, s.ID())
+	}
+	if err := count(s, "one"); err != nil {
+		t.Fatal(err)
+	}
+	if g := look(); g.Empty || g.Seq != f.Seq+1 || g.Time.IsZero() || g.ID != f.ID {
+		t.Errorf("after a commit: %+v, was %+v", g, f)
+	}
+	server.Exec(t, url, `ALTER TABLE galen.store DROP COLUMN id; DELETE FROM galen.format WHERE version > 2`) // as an older version left it
+	if f := look(); f.Empty || f.ID != "" || f.Seq == 0 {
+		t.Errorf("an older format: %+v", f)
+	}
+	server.Exec(t, url, `INSERT INTO galen.format (version, name) VALUES (999, 'of the future')`)
+	if _, err := postgres.Look(ctx, url); !errs.Is(err, errs.Unsupported) {
+		t.Errorf("a newer format: %v", err)
+	}
+	server.Exec(t, url, `DELETE FROM galen.format`)
+	if _, err := postgres.Look(ctx, url); !errs.Is(err, errs.Corrupt) {
+		t.Errorf("no format: %v", err)
+	}
+}
+
 // A server that is away makes calls wait, then fail; when it is back everything goes on by itself.
 func TestServerAway(t *testing.T) {
 	server := pgtest.Start(t)

@@ -60,7 +60,7 @@ func (v *view) Query(ctx context.Context, q record.Query) (*record.Page, error) 
 			break
 		}
 	}
-	after, err := decodeCursor(q.After, len(q.Order))
+	after, err := cursor.Decode(q.After, len(q.Order))
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func (v *view) Query(ctx context.Context, q record.Query) (*record.Page, error) 
 		return nil, err
 	}
 	page := &record.Page{}
-	var last spot
+	var last cursor.Spot
 	more := false
 	err = v.from.read(ctx, sql, c.args, func(r pgx.Rows) error {
 		if len(page.Hits) == q.Limit {
@@ -102,14 +102,14 @@ func (v *view) Query(ctx context.Context, q record.Query) (*record.Page, error) 
 		}
 		hit.Deleted = false
 		page.Hits = append(page.Hits, *hit)
-		last = spot{keys, k.pid}
+		last = cursor.Spot{Keys: keys, PID: uint64(k.pid)}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	if more {
-		page.Next = encodeCursor(&last)
+		page.Next = last.Encode()
 	}
 	return page, nil
 }
@@ -121,7 +121,7 @@ type orderKey struct {
 }
 
 // page is the statement of a page: which records, one more than asked for, and then their bodies.
-func (c *compiler) page(q record.Query, o over, after *spot) (string, error) {
+func (c *compiler) page(q record.Query, o over, after *cursor.Spot) (string, error) {
 	rest := q.Where
 	spanned, spans, err := c.spansOf(q, o)
 	if err != nil {
@@ -254,7 +254,7 @@ func without(where record.Expr, at int) record.Expr {
 }
 
 // after is the condition that a record comes after a place.
-func (c *compiler) after(keys []orderKey, at *spot, desc bool) string {
+func (c *compiler) after(keys []orderKey, at *cursor.Spot, desc bool) string {
 	op := func(desc bool) string {
 		if desc {
 			return "<"
@@ -277,71 +277,4 @@ func (c *compiler) after(keys []orderKey, at *spot, desc bool) string {
 		}
 	}
 	return sql
-}
-
-// spot is where a match stands in the order: its keys as the database has them, then its pid.
-type spot struct {
-	keys [][]byte // nil = the record lacks the index: last
-	pid  int64
-}
-
-// A cursor is base64 of: pid, the number of orders, then for each a flag and the key.
-func encodeCursor(p *spot) record.Cursor {
-	b := binary.AppendUvarint(nil, uint64(p.pid))
-	b = binary.AppendUvarint(b, uint64(len(p.keys)))
-	for _, k := range p.keys {
-		if k == nil {
-			b = append(b, 0)
-			continue
-		}
-		b = append(b, 1)
-		b = binary.AppendUvarint(b, uint64(len(k)))
-		b = append(b, k...)
-	}
-	return record.Cursor(base64.RawURLEncoding.EncodeToString(b))
-}
-
-func decodeCursor(c record.Cursor, orders int) (*spot, error) {
-	if c == "" {
-		return nil, nil
-	}
-	bad := errs.New(errs.Invalid, "the page token is not one of this query")
-	b, err := base64.RawURLEncoding.DecodeString(string(c))
-	if err != nil {
-		return nil, bad
-	}
-	number := func() uint64 {
-		n, k := binary.Uvarint(b)
-		if k <= 0 {
-			err = bad
-			return 0
-		}
-		b = b[k:]
-		return n
-	}
-	p := &spot{pid: int64(number())}
-	if n := number(); err != nil || p.pid < 0 || n != uint64(orders) {
-		return nil, bad
-	}
-	for range orders {
-		if len(b) == 0 {
-			return nil, bad
-		}
-		flag := b[0]
-		b = b[1:]
-		if flag == 0 {
-			p.keys = append(p.keys, nil)
-			continue
-		}
-		n := number()
-		if err != nil || flag != 1 || n > uint64(len(b)) {
-			return nil, bad
-		}
-		p.keys = append(p.keys, b[:n:n])
-		b = b[n:]
-	}
-	if len(b) > 0 {
-		return nil, bad
-	}
-	return p, nil
 }
