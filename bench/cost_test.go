@@ -3,7 +3,7 @@ package bench
 import (
 	"bytes"
 	"context"
-	"fmt"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -13,8 +13,11 @@ import (
 	"regexp"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/galen-health/galen/aws/s3"
+	"github.com/galen-health/galen/aws/sigv4"
+	"github.com/galen-health/galen/test/flood"
 	"github.com/galen-health/galen/test/galen"
 )
 
@@ -27,9 +30,91 @@ var costs = []struct{ what, below string }{
 	{"authentication (SigV4)", `galen/aws/sigv4\.`},
 }
 
-// TestCostOfSafety profiles the real server under small FHIR reads, durable FHIR writes and S3 objects, and tells which share of its processor time
-// encryption, audit and authorisation take.
+// load is one kind of request to a server.
+type load struct {
+	what string
+	*flood.Requests
+}
+
+// loads prepares a server for small FHIR reads, durable FHIR writes and S3 objects.
+func loads(ctx context.Context, t *testing.T, g *galen.Server) (list []load) {
+	t.Helper()
+	h := g.Client()
+	r4 := "/datastore/" + datastore(ctx, t, h) + "/r4/"
+	if _, err := s3.NewClient(h).CreateBucket(ctx, &s3.CreateBucketInput{Bucket: "cost"}); err != nil {
+		t.Fatal(err)
+	}
+	fhir := http.Header{"Content-Type": {"application/fhir+json"}}
+	patient := []byte(`{"resourceType":"Patient","id":"p","name":[{"family":"Bench","given":["Ada"]}],"birthDate":"1970-01-01","gender":"female"}`)
+	if status, b, err := h.Send(ctx, "healthlake", "PUT", r4+"Patient/p", map[string]string{"Content-Type": fhir.Get("Content-Type")}, bytes.NewReader(patient), 1<<20); err != nil || status != 201 {
+		t.Fatal(status, err, string(b))
+	}
+	observation := []byte(`{"resourceType":"Observation","status":"final","code":{"text":"bench"},"subject":{"reference":"Patient/p"},"valueQuantity":{"value":7}}`)
+	var objects []string
+	for i := range 20 {
+		objects = append(objects, "/cost/"+strconv.Itoa(i))
+	}
+	body := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
+	add := func(what, service, method string, header http.Header, body []byte, status int, paths ...string) {
+		var all []*http.Request
+		for _, p := range paths {
+			r, err := http.NewRequestWithContext(ctx, method, g.URL+p, bytes.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if header != nil {
+				r.Header = header.Clone()
+			}
+			all = append(all, r)
+		}
+		requests, err := flood.Prepare(g.URL, service, galen.Region, sigv4.Credentials{AccessKeyID: galen.AccessKeyID, SecretAccessKey: galen.SecretAccessKey}, status, all...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, load{what, requests})
+	}
+	add("GET Patient/id", "healthlake", "GET", fhir, nil, 200, r4+"Patient/p")
+	add("POST Observation (durable)", "healthlake", "POST", fhir, observation, 201, r4+"Observation")
+	add("PUT object of 1 MiB", "s3", "PUT", nil, body, 200, objects...)
+	add("GET object of 1 MiB", "s3", "GET", nil, nil, 200, objects...)
+	return list
+}
+
+// connections are enough to keep a server busy: what it does with its processors, not how long one request waits for the disk, bounds its throughput.
+const connections = 128
+
+// TestCostOfSafety measures the throughput of servers that lack encryption, audit or authorisation beside that of galen, turn by turn.
 func TestCostOfSafety(t *testing.T) {
+	ctx := asked(t)
+	whole := galen.Start(t)
+	servers := [][]load{loads(ctx, t, whole)}
+	for _, w := range without {
+		g := galen.New(t, t.TempDir())
+		g.Path = build(t, w.cuts)
+		g.Run()
+		servers = append(servers, loads(ctx, t, g))
+	}
+	for i, l := range servers[0] {
+		rates := make([][]float64, len(servers))
+		for range rounds {
+			for s := range servers {
+				run, stop := context.WithTimeout(ctx, 2*time.Second)
+				rate, err := servers[s][i].Run(run, connections)
+				if stop(); err != nil {
+					t.Fatal(err)
+				}
+				rates[s] = append(rates[s], rate)
+			}
+		}
+		for s, w := range without {
+			with, lacking := median(rates[0]), median(rates[s+1])
+			t.Logf("| %s: %s | %.0f requests/s | without %.0f requests/s | costs %.1f %% |", l.what, w.what, with, lacking, 100*(1-with/lacking))
+		}
+	}
+}
+
+// TestShareOfSafety profiles the real server under the same loads, and tells which share of its own processor time each part takes.
+func TestShareOfSafety(t *testing.T) {
 	ctx := asked(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -39,63 +124,17 @@ func TestCostOfSafety(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	g := galen.Start(t, "--admin-addr", admin)
-	h := g.Client()
-	store := datastore(ctx, t, h)
-	fhir := func(method, path string, body []byte, want int) error {
-		header := map[string]string{"Content-Type": "application/fhir+json"}
-		status, b, err := h.Send(ctx, "healthlake", method, "/datastore/"+store+"/r4/"+path, header, bytes.NewReader(body), 1<<20)
-		if err == nil && status != want {
-			err = fmt.Errorf("%s %s: status %d: %.300s", method, path, status, b)
-		}
-		return err
-	}
-	objects := s3.NewClient(h)
-	if _, err := objects.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: "cost"}); err != nil {
-		t.Fatal(err)
-	}
-	body := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
-	put := func(i int) error {
-		_, err := objects.PutObject(ctx, &s3.PutObjectInput{Bucket: "cost", Key: strconv.Itoa(i % 20), Body: bytes.NewReader(body)})
-		return err
-	}
-	get := func(i int) error {
-		out, err := objects.GetObject(ctx, &s3.GetObjectInput{Bucket: "cost", Key: strconv.Itoa(i % 20)})
-		if err != nil {
-			return err
-		}
-		defer out.Body.Close()
-		_, err = io.Copy(io.Discard, out.Body)
-		return err
-	}
-	patient := []byte(`{"resourceType":"Patient","id":"p","name":[{"family":"Bench","given":["Ada"]}],"birthDate":"1970-01-01","gender":"female"}`)
-	if err := fhir("PUT", "Patient/p", patient, 201); err != nil {
-		t.Fatal(err)
-	}
-	parallel(t, 20, put)
-	for _, load := range []struct {
-		what string
-		fn   func(i int) error
-	}{
-		{"GET Patient/id", func(int) error { return fhir("GET", "Patient/p", nil, 200) }},
-		{"POST Observation (durable)", func(i int) error {
-			return fhir("POST", "Observation", fmt.Appendf(nil, `{"resourceType":"Observation","status":"final","code":{"text":"bench"},"subject":{"reference":"Patient/p"},"valueQuantity":{"value":%d}}`, i), 201)
-		}},
-		{"PUT object of 1 MiB", put},
-		{"GET object of 1 MiB", get},
-	} {
+	for _, load := range loads(ctx, t, galen.Start(t, "--admin-addr", admin)) {
 		profile := filepath.Join(t.TempDir(), "profile")
+		run, stop := context.WithCancel(ctx)
 		fetched := make(chan error, 1)
-		go func() { fetched <- fetch(ctx, "http://"+admin+"/debug/pprof/profile?seconds=8", profile) }()
-		for done := false; !done; {
-			parallel(t, 100, load.fn)
-			select {
-			case err := <-fetched:
-				if done = true; err != nil {
-					t.Fatal(err)
-				}
-			default:
-			}
+		go func() {
+			fetched <- fetch(ctx, "http://"+admin+"/debug/pprof/profile?seconds=8", profile)
+			stop()
+		}()
+		_, err := load.Run(run, connections)
+		if err := errors.Join(err, <-fetched); err != nil {
+			t.Fatal(err)
 		}
 		for _, c := range costs {
 			t.Logf("| %s: %s | %.1f %% of the server's processor time | – | – |", load.what, c.what, share(t, profile, c.below))

@@ -36,25 +36,31 @@ type bundle struct {
 	Values      map[string][]string
 }
 
+// sink takes the values that an entry has of an attribute.
+type sink interface{ add(value string) }
+
 // indexed are the attributes that bundles are found by.
 var indexed = []struct {
 	name   string
-	values func(*Entry) []string
+	values func(e *Entry, to sink)
 }{
-	{"id", func(e *Entry) []string { return []string{e.ID} }},
-	{"name", func(e *Entry) []string { return []string{e.Name} }},
-	{"source", func(e *Entry) []string { return []string{e.Source} }},
-	{"principal", func(e *Entry) []string { return []string{e.Principal} }},
-	{"key", func(e *Entry) []string { return []string{e.AccessKeyID} }},
-	{"username", func(e *Entry) []string { return []string{e.Username()} }},
-	{"error", func(e *Entry) []string { return []string{e.Error} }},
-	{"readonly", func(e *Entry) []string { return []string{strconv.FormatBool(e.ReadOnly)} }},
-	{"resource", func(e *Entry) []string { return e.Resources }},
-	{"resourcetype", func(e *Entry) (out []string) {
+	{"id", func(e *Entry, to sink) { to.add(e.ID) }},
+	{"name", func(e *Entry, to sink) { to.add(e.Name) }},
+	{"source", func(e *Entry, to sink) { to.add(e.Source) }},
+	{"principal", func(e *Entry, to sink) { to.add(e.Principal) }},
+	{"key", func(e *Entry, to sink) { to.add(e.AccessKeyID) }},
+	{"username", func(e *Entry, to sink) { to.add(e.Username()) }},
+	{"error", func(e *Entry, to sink) { to.add(e.Error) }},
+	{"readonly", func(e *Entry, to sink) { to.add(strconv.FormatBool(e.ReadOnly)) }},
+	{"resource", func(e *Entry, to sink) {
 		for _, r := range e.Resources {
-			out = append(out, ResourceType(r))
+			to.add(r)
 		}
-		return out
+	}},
+	{"resourcetype", func(e *Entry, to sink) {
+		for _, r := range e.Resources {
+			to.add(ResourceType(r))
+		}
 	}},
 }
 
@@ -74,24 +80,37 @@ var bundles = record.Kind[bundle]{Name: "audit.bundle", Volatile: true, Indexes:
 type gathered struct {
 	n           int // entries of it that came
 	first, last int64
-	seen        []map[string]bool // as indexed
+	seen        []values // as indexed
+}
+
+// values are those that an attribute has in a bundle.
+type values struct {
+	all  map[string]bool
+	last string // that came: most entries say what the one before said
+}
+
+func (s *values) add(v string) {
+	if v == "" || v == s.last {
+		return
+	}
+	if !s.all[v] {
+		v = strings.Clone(v) // alone, not with the request that it was a part of
+		s.all[v] = true
+		s.last = v
+	}
 }
 
 func newGathered() *gathered {
-	g := &gathered{first: math.MaxInt64, last: math.MinInt64, seen: make([]map[string]bool, len(indexed))}
+	g := &gathered{first: math.MaxInt64, last: math.MinInt64, seen: make([]values, len(indexed))}
 	for i := range g.seen {
-		g.seen[i] = map[string]bool{}
+		g.seen[i].all = map[string]bool{}
 	}
 	return g
 }
 
 func (g *gathered) add(e *Entry) {
 	for i := range indexed {
-		for _, v := range indexed[i].values(e) {
-			if v != "" && !g.seen[i][v] {
-				g.seen[i][strings.Clone(v)] = true // alone, not with the request that it was a part of
-			}
-		}
+		indexed[i].values(e, &g.seen[i])
 	}
 	at := e.Time.UnixMicro()
 	g.first, g.last = min(g.first, at), max(g.last, at)
@@ -101,8 +120,8 @@ func (g *gathered) add(e *Entry) {
 func (g *gathered) bundle() *bundle {
 	b := &bundle{First: g.first, Last: g.last, Values: map[string][]string{}}
 	for i := range indexed {
-		if len(g.seen[i]) > 0 {
-			b.Values[indexed[i].name] = slices.Sorted(maps.Keys(g.seen[i]))
+		if len(g.seen[i].all) > 0 {
+			b.Values[indexed[i].name] = slices.Sorted(maps.Keys(g.seen[i].all))
 		}
 	}
 	return b

@@ -40,8 +40,10 @@ const (
 	treeBatch = 8192
 	// treeAge is how long the tree waits for the rest of a batch: shorter, and one batch would be taken in many pieces.
 	treeAge = 50 * time.Millisecond
-	// gather is how long entries that come in a crowd wait for more to share their sync; one that comes alone does not wait.
-	gather = 300 * time.Microsecond
+	// gather is how long entries that come in a crowd wait for more to share their sync, for each that came last time: the more callers, the longer a sync for
+	// each would hold them all up. One that comes alone does not wait.
+	gather     = 75 * time.Microsecond
+	gatherMost = 2 * time.Millisecond
 	// maxWaiting bounds the entries that are in the journal and not yet in the tree, in memory as on the disk.
 	maxWaiting = 1 << 16
 	// maxEntry keeps a leaf below the 64 KiB that the tile format can hold.
@@ -163,7 +165,7 @@ func (m *Merkle) Append(_ context.Context, e *Entry) error {
 	if err != nil {
 		return err
 	}
-	p := pending{e, body, make(chan error, 1)}
+	p := pending{e, body, answers.Get().(chan error)}
 	m.mu.Lock()
 	switch {
 	case m.closing:
@@ -179,8 +181,13 @@ func (m *Merkle) Append(_ context.Context, e *Entry) error {
 	}
 	poke(m.arrived)
 	// What was handed over must be waited for: it becomes part of the log although the caller may have gone.
-	return <-p.done
+	err = <-p.done
+	answers.Put(p.done)
+	return err
 }
+
+// answers are channels for one error, empty.
+var answers = sync.Pool{New: func() any { return make(chan error, 1) }}
 
 func poke(c chan struct{}) {
 	select {
@@ -192,16 +199,16 @@ func poke(c chan struct{}) {
 // write brings what is queued into the journal, all that came during a sync with the next. It ends when the log closes and the queue is empty.
 func (m *Merkle) write() {
 	var bodies [][]byte
-	crowd := false
+	crowd := 0
 	for range m.arrived {
-		if crowd {
-			time.Sleep(gather)
+		if crowd > 1 {
+			time.Sleep(min(max(4, time.Duration(crowd))*gather, gatherMost))
 		}
 		m.mu.Lock()
 		batch, closing := m.queue, m.closing
 		m.queue = nil
 		m.mu.Unlock()
-		crowd = len(batch) > 1
+		crowd = len(batch)
 		bodies = bodies[:0]
 		for _, p := range batch {
 			bodies = append(bodies, p.body)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"time"
 
@@ -147,11 +146,23 @@ func (f *Filter) expr() record.Expr {
 	return and
 }
 
+// wanted is a value that may come.
+type wanted struct {
+	value string
+	came  bool
+}
+
+func (w *wanted) add(v string) { w.came = w.came || v == w.value }
+
 // matches decides on one entry; both ends of the time are included.
 func (f *Filter) matches(e *Entry) bool {
 	wants := f.wants()
 	for _, i := range indexed {
-		if want := wants[i.name]; want != "" && !slices.Contains(i.values(e), want) {
+		w := wanted{value: wants[i.name]}
+		if w.value == "" {
+			continue
+		}
+		if i.values(e, &w); !w.came {
 			return false
 		}
 	}

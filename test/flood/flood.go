@@ -1,0 +1,97 @@
+// Package flood loads a server for measurements by a client that costs next to nothing, so that what is seen is the server.
+package flood
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/galen-health/galen/aws/sigv4"
+)
+
+// Requests are signed and written out once, then sent again and again over many connections: each must be good for many times.
+type Requests struct {
+	address string
+	written [][]byte
+	status  int
+}
+
+// Prepare signs requests for a server at base (http://host:port) that answers each with a status, and tells its length.
+func Prepare(base, service, region string, c sigv4.Credentials, status int, requests ...*http.Request) (*Requests, error) {
+	u, err := url.Parse(base)
+	if err != nil {
+		return nil, err
+	}
+	f := &Requests{address: u.Host, status: status}
+	for _, r := range requests {
+		if err := sigv4.Sign(r, c, service, region, time.Now()); err != nil {
+			return nil, err
+		}
+		var b bytes.Buffer
+		if err := r.Write(&b); err != nil {
+			return nil, err
+		}
+		f.written = append(f.written, b.Bytes())
+	}
+	return f, nil
+}
+
+// Run sends the requests over so many connections until the context ends, and returns how many were answered a second.
+func (f *Requests) Run(ctx context.Context, connections int) (rate float64, err error) {
+	counts, failed := make([]int, connections), make([]error, connections)
+	began := time.Now()
+	var wg sync.WaitGroup
+	for i := range connections {
+		wg.Go(func() { counts[i], failed[i] = f.connection(ctx, i) })
+	}
+	wg.Wait()
+	sum := 0
+	for _, n := range counts {
+		sum += n
+	}
+	return float64(sum) / time.Since(began).Seconds(), errors.Join(failed...)
+}
+
+func (f *Requests) connection(ctx context.Context, first int) (n int, err error) {
+	c, err := net.Dial("tcp", f.address)
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	in := bufio.NewReaderSize(c, 256<<10)
+	for ctx.Err() == nil {
+		if _, err := c.Write(f.written[(first+n)%len(f.written)]); err != nil {
+			return n, err
+		}
+		head := textproto.NewReader(in)
+		line, err := head.ReadLine()
+		if err != nil {
+			return n, err
+		}
+		h, err := head.ReadMIMEHeader()
+		if err != nil {
+			return n, err
+		}
+		if len(line) < 12 || line[9:12] != strconv.Itoa(f.status) {
+			return n, fmt.Errorf("the answer was %s, not %d", line, f.status)
+		}
+		length, err := strconv.Atoi(h.Get("Content-Length"))
+		if err != nil {
+			return n, fmt.Errorf("an answer without a length: %w", err)
+		}
+		if _, err := in.Discard(length); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
