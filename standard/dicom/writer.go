@@ -36,8 +36,8 @@ func AppendMeta(dst []byte, sopClass, sopInstance, syntax string) []byte {
 // nil when there are none.
 func AppendDataset(dst []byte, d *Dataset, syntax string, f *File) ([]byte, error) {
 	elements := d.Elements
-	for len(elements) > 0 && (elements[0].Tag.Group() == 0 || elements[0].Tag.Group() == 2) {
-		elements = elements[1:] // commands and meta information have no place in a data set and would be taken for them
+	for len(elements) > 0 && elements[0].Tag.Group() <= 2 {
+		elements = elements[1:] // commands and meta information have no place in a data set and would be taken for them; group 1 is forbidden (PS3.5 §7.8.1)
 	}
 	return appendElements(dst, elements, layout{implicit: syntax == ImplicitVRLittleEndian}, f)
 }
