@@ -7,10 +7,11 @@ import (
 	"slices"
 
 	"github.com/galen-health/galen/platform/record"
+	"github.com/galen-health/galen/platform/record/cursor"
 )
 
 // sorted orders by index values. Few matches are sorted in memory; many are met by walking the first order's index; when that meets too few, all are sorted.
-func (e *evaluation) sorted(q record.Query, after *spot) ([]spot, error) {
+func (e *evaluation) sorted(q record.Query, after *cursor.Spot) ([]cursor.Spot, error) {
 	w, err := e.walker(q, after)
 	if err != nil {
 		return nil, err
@@ -47,8 +48,8 @@ func (e *evaluation) sorted(q record.Query, after *spot) ([]spot, error) {
 }
 
 // sortAll reads all matches and keeps the page.
-func (e *evaluation) sortAll(pids []uint64, w *walker) ([]spot, error) {
-	var best []spot
+func (e *evaluation) sortAll(pids []uint64, w *walker) ([]cursor.Spot, error) {
+	var best []cursor.Spot
 	for _, pid := range pids {
 		h, err := e.head(pid)
 		if err != nil {
@@ -66,8 +67,8 @@ func (e *evaluation) sortAll(pids []uint64, w *walker) ([]spot, error) {
 }
 
 // keep sorts and keeps the page and one more.
-func (w *walker) keep(p []spot) []spot {
-	slices.SortFunc(p, func(a, b spot) int {
+func (w *walker) keep(p []cursor.Spot) []cursor.Spot {
+	slices.SortFunc(p, func(a, b cursor.Spot) int {
 		switch {
 		case before(&a, &b, w.q.Order):
 			return -1
@@ -80,10 +81,10 @@ func (w *walker) keep(p []spot) []spot {
 }
 
 // spot is where a record stands in the order.
-func (w *walker) spot(pid uint64, h *head) spot {
-	p := spot{pid: pid, keys: make([][]byte, len(w.q.Order))}
+func (w *walker) spot(pid uint64, h *head) cursor.Spot {
+	p := cursor.Spot{PID: pid, Keys: make([][]byte, len(w.q.Order))}
 	for i, o := range w.q.Order {
-		p.keys[i] = sortKey(h, pid, w.indexes[i], o)
+		p.Keys[i] = sortKey(h, pid, w.indexes[i], o)
 	}
 	return p
 }
@@ -109,9 +110,9 @@ func sortKey(h *head, pid uint64, index uint16, o record.Order) []byte {
 }
 
 // before is the order of places.
-func before(a, b *spot, orders []record.Order) bool {
+func before(a, b *cursor.Spot, orders []record.Order) bool {
 	for i, o := range orders {
-		x, y := a.keys[i], b.keys[i]
+		x, y := a.Keys[i], b.Keys[i]
 		if x == nil || y == nil {
 			if (x == nil) != (y == nil) {
 				return y == nil
@@ -122,5 +123,5 @@ func before(a, b *spot, orders []record.Order) bool {
 			return c < 0 != o.Desc
 		}
 	}
-	return a.pid < b.pid
+	return a.PID < b.PID
 }

@@ -2,12 +2,11 @@ package pebble
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/binary"
 	"time"
 
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/record"
+	"github.com/galen-health/galen/platform/record/cursor"
 )
 
 // maxLimit bounds a page.
@@ -59,14 +58,14 @@ func (v *view) Query(ctx context.Context, q record.Query) (page *record.Page, er
 			break
 		}
 	}
-	after, err := decodeCursor(q.After, len(q.Order))
+	after, err := cursor.Decode(q.After, len(q.Order))
 	if err != nil {
 		return nil, err
 	}
 	if e.no == 0 {
 		return &record.Page{}, nil
 	}
-	var found []spot
+	var found []cursor.Spot
 	switch {
 	case len(q.Order) == 0:
 		found, err = e.byPID(q, after)
@@ -83,17 +82,17 @@ func (v *view) Query(ctx context.Context, q record.Query) (page *record.Page, er
 }
 
 // page reads the bodies of what was found, which is one more than the page when there is more.
-func (e *evaluation) page(q record.Query, found []spot) (*record.Page, error) {
+func (e *evaluation) page(q record.Query, found []cursor.Spot) (*record.Page, error) {
 	page := &record.Page{}
 	if len(found) > q.Limit {
 		found = found[:q.Limit]
-		page.Next = encodeCursor(&found[len(found)-1])
+		page.Next = found[len(found)-1].Encode()
 	}
 	if len(found) > 0 {
 		page.Hits = make([]record.Version, 0, len(found))
 	}
 	for _, f := range found {
-		hit, err := e.hit(f.pid, !q.IDsOnly)
+		hit, err := e.hit(f.PID, !q.IDsOnly)
 		if err != nil {
 			return nil, err
 		}
@@ -104,27 +103,21 @@ func (e *evaluation) page(q record.Query, found []spot) (*record.Page, error) {
 
 func micros(at int64) time.Time { return time.UnixMicro(at).UTC() }
 
-// spot is where a match stands in the order: its keys, then its pid.
-type spot struct {
-	keys [][]byte // nil = the record lacks the index: last
-	pid  uint64
-}
-
 // byPID walks in order of creation, or against it.
-func (e *evaluation) byPID(q record.Query, after *spot) ([]spot, error) {
+func (e *evaluation) byPID(q record.Query, after *cursor.Spot) ([]cursor.Spot, error) {
 	s, err := e.eval(q.Where)
 	if err != nil {
 		return nil, err
 	}
 	rank := uint64(first)
 	if after != nil {
-		rank = e.rank(after.pid) + 1
+		rank = e.rank(after.PID) + 1
 	}
 	return e.take(s, rank, q, nil)
 }
 
 // take appends what a stream has until there is one more than a page, and closes it.
-func (e *evaluation) take(s stream, rank uint64, q record.Query, out []spot) ([]spot, error) {
+func (e *evaluation) take(s stream, rank uint64, q record.Query, out []cursor.Spot) ([]cursor.Spot, error) {
 	for len(out) <= q.Limit {
 		got, err := s.seek(rank)
 		if err != nil {
@@ -136,54 +129,8 @@ func (e *evaluation) take(s stream, rank uint64, q record.Query, out []spot) ([]
 		if err := e.tick(); err != nil {
 			return nil, firstError(err, s.close())
 		}
-		out = append(out, spot{pid: e.rank(got), keys: make([][]byte, len(q.Order))})
+		out = append(out, cursor.Spot{PID: e.rank(got), Keys: make([][]byte, len(q.Order))})
 		rank = got + 1
 	}
 	return out, s.close()
-}
-
-// A cursor is base64 of: pid, then for each order a flag and the value.
-func encodeCursor(p *spot) record.Cursor {
-	b := binary.AppendUvarint(nil, p.pid)
-	b = binary.AppendUvarint(b, uint64(len(p.keys)))
-	for _, k := range p.keys {
-		if k == nil {
-			b = append(b, 0)
-			continue
-		}
-		b = append(b, 1)
-		b = binary.AppendUvarint(b, uint64(len(k)))
-		b = append(b, k...)
-	}
-	return record.Cursor(base64.RawURLEncoding.EncodeToString(b))
-}
-
-func decodeCursor(c record.Cursor, orders int) (*spot, error) {
-	if c == "" {
-		return nil, nil
-	}
-	bad := errs.New(errs.Invalid, "the page token is not one of this query")
-	b, err := base64.RawURLEncoding.DecodeString(string(c))
-	if err != nil {
-		return nil, bad
-	}
-	r := &reader{s: string(b)}
-	p := &spot{pid: r.uvarint()}
-	if r.uvarint() != uint64(orders) || r.bad {
-		return nil, bad
-	}
-	for range orders {
-		switch r.byte() {
-		case 0:
-			p.keys = append(p.keys, nil)
-		case 1:
-			p.keys = append(p.keys, []byte(r.bytes(r.uvarint())))
-		default:
-			r.bad = true
-		}
-	}
-	if r.bad || len(r.s) != 0 {
-		return nil, bad
-	}
-	return p, nil
 }

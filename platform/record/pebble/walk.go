@@ -8,6 +8,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/galen-health/galen/platform/record"
+	"github.com/galen-health/galen/platform/record/cursor"
 )
 
 // errTooFar says that a walk met too few matches.
@@ -18,17 +19,17 @@ var errTooFar = errors.New("record: few of the records in this order match")
 type walker struct {
 	e       *evaluation
 	q       record.Query
-	after   *spot
+	after   *cursor.Spot
 	indexes []uint16 // of the orders; 0 = no record ever had it
 	low     string   // the span that matches can be in, when spanned
 	high    string
 	spanned bool
 	pure    bool // the span is all that the query asks for
 	tested  int
-	out     []spot
+	out     []cursor.Spot
 }
 
-func (e *evaluation) walker(q record.Query, after *spot) (*walker, error) {
+func (e *evaluation) walker(q record.Query, after *cursor.Spot) (*walker, error) {
 	w := &walker{e: e, q: q, after: after, indexes: make([]uint16, len(q.Order))}
 	for i, o := range q.Order {
 		if n, found := e.v.s.indexNumber(o.Index); found && o.Index != "" {
@@ -63,8 +64,8 @@ func (e *evaluation) walker(q record.Query, after *spot) (*walker, error) {
 // exact reports whether a walk reads no more than the page: then it needs no look at how many match.
 func (w *walker) exact() bool { return w.pure || w.q.Where == nil && w.indexes[0] != 0 }
 
-func (w *walker) walk() ([]spot, error) {
-	if w.indexes[0] != 0 && (w.after == nil || w.after.keys[0] != nil) {
+func (w *walker) walk() ([]cursor.Spot, error) {
+	if w.indexes[0] != 0 && (w.after == nil || w.after.Keys[0] != nil) {
 		if err := w.groups(); err != nil {
 			return nil, err
 		}
@@ -93,9 +94,9 @@ func (w *walker) groups() error {
 	ok := false
 	switch {
 	case w.after != nil && desc:
-		ok = it.SeekLT(next(with(group(short(record.Value(w.after.keys[0]))))))
+		ok = it.SeekLT(next(with(group(short(record.Value(w.after.Keys[0]))))))
 	case w.after != nil:
-		ok = it.SeekGE(with(group(short(record.Value(w.after.keys[0])))))
+		ok = it.SeekGE(with(group(short(record.Value(w.after.Keys[0])))))
 	case desc:
 		ok = it.Last()
 	default:
@@ -135,7 +136,7 @@ func (w *walker) groups() error {
 func group(v string) string { return v[:min(len(v), keepFrom)] }
 
 // visit decides on one posting: whether it is the one that its record is ordered by, behind the cursor, and of a record that matches.
-func (w *walker) visit(prefix, k []byte) (p spot, match bool, err error) {
+func (w *walker) visit(prefix, k []byte) (p cursor.Spot, match bool, err error) {
 	pid := pidAt(k)
 	if w.tested++; !w.exact() && w.tested > w.e.v.s.plan.walk {
 		return p, false, errTooFar
@@ -145,7 +146,7 @@ func (w *walker) visit(prefix, k []byte) (p spot, match bool, err error) {
 		return p, false, err
 	}
 	p = w.spot(pid, h)
-	if short(record.Value(p.keys[0])) != string(k[len(prefix):len(k)-8]) || w.after != nil && !before(w.after, &p, w.q.Order) {
+	if short(record.Value(p.Keys[0])) != string(k[len(prefix):len(k)-8]) || w.after != nil && !before(w.after, &p, w.q.Order) {
 		return p, false, nil
 	}
 	match, err = w.e.test(w.q.Where, pid, h)
@@ -157,10 +158,10 @@ func (w *walker) group(it *pebble.Iterator, prefix []byte, g string, atFirst boo
 	from := append(prefix[:len(prefix):len(prefix)], g...)
 	all := from
 	plain := len(w.q.Order) == 1 && len(g) < keepFrom // then the order within the group is that of the postings
-	if plain && w.after != nil && string(w.after.keys[0]) == g {
-		from = binary.BigEndian.AppendUint64(from[:len(from):len(from)], w.after.pid+1)
+	if plain && w.after != nil && string(w.after.Keys[0]) == g {
+		from = binary.BigEndian.AppendUint64(from[:len(from):len(from)], w.after.PID+1)
 	}
-	var found []spot
+	var found []cursor.Spot
 	for ok := atFirst || it.SeekGE(from); ok && bytes.HasPrefix(it.Key(), all); ok = it.Next() {
 		p, match, err := w.visit(prefix, it.Key())
 		if err != nil {
@@ -181,7 +182,7 @@ func (w *walker) group(it *pebble.Iterator, prefix []byte, g string, atFirst boo
 }
 
 // lacking adds the matches that lack the first order's index.
-func (w *walker) lacking() ([]spot, error) {
+func (w *walker) lacking() ([]cursor.Spot, error) {
 	e := w.e
 	e.total = len(w.q.Order) > 1
 	s, err := e.eval(w.q.Where)
@@ -197,8 +198,8 @@ func (w *walker) lacking() ([]spot, error) {
 	}
 	if len(w.q.Order) == 1 {
 		rank := uint64(first)
-		if w.after != nil && w.after.keys[0] == nil {
-			rank = w.after.pid + 1
+		if w.after != nil && w.after.Keys[0] == nil {
+			rank = w.after.PID + 1
 		}
 		return e.take(s, rank, w.q, w.out)
 	}

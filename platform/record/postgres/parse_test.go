@@ -2,8 +2,6 @@ package postgres
 
 import (
 	"testing"
-
-	"github.com/galen-health/galen/platform/record"
 )
 
 // What opened under the space's key is still not trusted to be well-formed.

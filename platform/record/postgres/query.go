@@ -2,8 +2,6 @@ package postgres
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,6 +10,7 @@ import (
 
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/record"
+	"github.com/galen-health/galen/platform/record/cursor"
 )
 
 // maxLimit bounds a page.
@@ -261,9 +260,9 @@ func (c *compiler) after(keys []orderKey, at *cursor.Spot, desc bool) string {
 		}
 		return ">"
 	}
-	sql := fmt.Sprintf("r.pid %s %s", op(desc), c.arg(at.pid))
+	sql := fmt.Sprintf("r.pid %s %s", op(desc), c.arg(int64(at.PID)))
 	for i := len(keys) - 1; i >= 0; i-- {
-		k, value := keys[i], at.keys[i]
+		k, value := keys[i], at.Keys[i]
 		switch {
 		case k.sql == "": // none has it
 		case value == nil:
