@@ -2,6 +2,7 @@ package healthlake
 
 import (
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -47,51 +48,16 @@ func (q *request) everything() error {
 	if err != nil {
 		return errs.New(errs.Invalid, "the query of the URL is malformed")
 	}
-	size, types := maxCount, fhir.ResourceTypes()
-	var since record.Expr
-	for name := range params {
-		value := params.Get(name)
-		switch name {
-		case "_count":
-			n, err := strconv.Atoi(value)
-			if err != nil || n < 1 || n > maxCount {
-				_, err = pageSize(0)
-				return err
-			}
-			size = n
-		case "_type":
-			types = strings.Split(value, ",")
-			for _, t := range types {
-				if !fhir.IsResourceType(t) {
-					return fhir.Issues{{Severity: "error", Code: "invalid", Diagnostics: "_type lists resource types of FHIR R4", Expression: "http._type"}}
-				}
-			}
-		case "_since":
-			s, ok := fhir.ParseDate(value)
-			if !ok {
-				return fhir.Issues{{Severity: "error", Code: "invalid", Diagnostics: "_since is an instant", Expression: "http._since"}}
-			}
-			since = record.TimeRange{Low: s.Low, High: fhir.End}
-		case "page", "_format", "_pretty":
-		default:
-			return unsupported(name, "$everything takes _count, _type and _since")
-		}
+	asked, err := parseEverything(params)
+	if err != nil {
+		return err
 	}
 	of := q.store.ID + q.link(params, "")[len(q.base):]
 	cursor, err := q.pages.Cursor(of, params.Get("page"))
 	if err != nil {
 		return err
 	}
-	at, after := 0, "" // the type to go on with, and the engine's cursor in it
-	if cursor != "" {
-		number, rest, _ := strings.Cut(cursor, ":")
-		if at, err = strconv.Atoi(number); err != nil {
-			return errs.Wrap(errs.Internal, err, "a page token of ours cannot be read")
-		}
-		after = rest
-	}
-	ctx := q.r.Context()
-	v, err := q.records.View(ctx, q.space)
+	v, err := q.records.View(q.r.Context(), q.space)
 	if err != nil {
 		return err
 	}
@@ -101,34 +67,12 @@ func (q *request) everything() error {
 		return absent(err, "Patient")
 	}
 	var hits []record.Version
-	if cursor == "" && since == nil {
+	if cursor == "" && patient.Time.UnixMicro() >= asked.since {
 		hits = append(hits, *patient)
 	}
-	next := ""
-	for ; at < len(types) && next == ""; at, after = at+1, "" {
-		where := within("Patient", q.id, types[at])
-		if where == nil {
-			continue
-		}
-		if since != nil {
-			where = record.And{where, since}
-		}
-		if len(hits) >= size {
-			next = fmt.Sprintf("%d:%s", at, after)
-			break
-		}
-		page, err := v.Query(ctx, record.Query{Kind: kindOf(types[at]), Where: where, After: record.Cursor(after), Limit: size - len(hits)})
-		if err != nil {
-			return err
-		}
-		hits = append(hits, page.Hits...)
-		if page.Next != "" {
-			next = fmt.Sprintf("%d:%s", at, page.Next)
-		}
-	}
-	links := []fhir.Link{{Relation: "self", URL: q.link(params, "")}}
-	if token := q.pages.Token(of, next); token != "" {
-		links = append(links, fhir.Link{Relation: "next", URL: q.link(params, token)})
+	hits, next, err := q.compartmentPage(v, asked, cursor, hits)
+	if err != nil {
+		return err
 	}
 	query := &fhir.Query{}
 	seen := map[string]bool{}
@@ -144,7 +88,7 @@ func (q *request) everything() error {
 	}
 	q.w.Header().Set("Content-Type", fhirJSON)
 	q.w.WriteHeader(http.StatusOK)
-	b := fhir.NewBundleWriter(q.w, "searchset", -1, time.Now(), links...)
+	b := fhir.NewBundleWriter(q.w, "searchset", -1, time.Now(), q.links(params, q.pages.Token(of, next))...)
 	for i := range hits {
 		q.entry(b, query, &hits[i], "match")
 	}
@@ -152,4 +96,77 @@ func (q *request) everything() error {
 		q.entry(b, query, &extra.versions[i], "include")
 	}
 	return gone(b.Close())
+}
+
+// wanted is what $everything was asked for.
+type wanted struct {
+	size  int
+	types []string
+	since int64 // microseconds since 1970; math.MinInt64 = always
+}
+
+func parseEverything(params url.Values) (wanted, error) {
+	w := wanted{maxCount, fhir.ResourceTypes(), math.MinInt64}
+	for name := range params {
+		value := params.Get(name)
+		switch name {
+		case "_count":
+			n, err := strconv.Atoi(value)
+			if err != nil || n < 1 || n > maxCount {
+				_, err = pageSize(0)
+				return w, err
+			}
+			w.size = n
+		case "_type":
+			w.types = strings.Split(value, ",")
+			for _, t := range w.types {
+				if !fhir.IsResourceType(t) {
+					return w, fhir.Issues{{Severity: "error", Code: "invalid", Diagnostics: "_type lists resource types of FHIR R4", Expression: "http._type"}}
+				}
+			}
+		case "_since":
+			s, ok := fhir.ParseDate(value)
+			if !ok {
+				return w, fhir.Issues{{Severity: "error", Code: "invalid", Diagnostics: "_since is an instant", Expression: "http._since"}}
+			}
+			w.since = s.Low
+		case "page", "_format", "_pretty":
+		default:
+			return w, unsupported(name, "$everything takes _count, _type and _since")
+		}
+	}
+	return w, nil
+}
+
+// compartmentPage adds to hits, up to a page, what is in the patient's compartment. A cursor is the place of the type to go on with, and the engine's
+// cursor in it; next is "" at the end.
+func (q *request) compartmentPage(v record.View, w wanted, cursor string, hits []record.Version) (all []record.Version, next string, err error) {
+	at, after := 0, ""
+	if cursor != "" {
+		number, rest, _ := strings.Cut(cursor, ":")
+		if at, err = strconv.Atoi(number); err != nil {
+			return nil, "", errs.Wrap(errs.Internal, err, "a page token of ours cannot be read")
+		}
+		after = rest
+	}
+	for ; at < len(w.types); at, after = at+1, "" {
+		where := within("Patient", q.id, w.types[at])
+		if where == nil {
+			continue
+		}
+		if w.since != math.MinInt64 {
+			where = record.And{where, record.TimeRange{Low: w.since, High: fhir.End}}
+		}
+		if len(hits) >= w.size {
+			return hits, fmt.Sprintf("%d:%s", at, after), nil
+		}
+		page, err := v.Query(q.r.Context(), record.Query{Kind: kindOf(w.types[at]), Where: where, After: record.Cursor(after), Limit: w.size - len(hits)})
+		if err != nil {
+			return nil, "", err
+		}
+		if hits = append(hits, page.Hits...); page.Next != "" {
+			return hits, fmt.Sprintf("%d:%s", at, page.Next), nil
+		}
+	}
+	return hits, "", nil
 }

@@ -335,3 +335,21 @@ func TestConditionalUpdateAndDelete(t *testing.T) {
 	l.want(204, "DELETE", "/Patient?identifier=none", "")
 	l.want(404, "DELETE", "/Patient", "")
 }
+
+// R4 operation-patient-everything: with _since come the resources that changed after it, and the patient is one of them.
+func TestEverythingSince(t *testing.T) {
+	l := newLab(t)
+	l.create()
+	l.want(201, "PUT", "/Patient/p", `{"resourceType":"Patient","id":"p"}`)
+	l.want(201, "PUT", "/Observation/o", `{"resourceType":"Observation","id":"o","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/p"}}`)
+	time.Sleep(2 * time.Millisecond) // lastUpdated has milliseconds
+	l.want(200, "PUT", "/Patient/p", `{"resourceType":"Patient","id":"p","active":true}`)
+	changed := func(ref string) string {
+		return l.want(200, "GET", "/"+ref, "").json(t)["meta"].(map[string]any)["lastUpdated"].(string)
+	}
+	for since, want := range map[string]string{changed("Observation/o"): "[Patient/p Observation/o]", changed("Patient/p"): "[Patient/p]", "2100-01-01T00:00:00Z": "[]"} {
+		if got := fmt.Sprint(l.want(200, "GET", "/Patient/p/$everything?_since="+since, "").ids(t, "match")); got != want {
+			t.Errorf("since %s: %s, want %s", since, got, want)
+		}
+	}
+}
