@@ -57,7 +57,7 @@ type VerifyOptions struct {
 const (
 	mendKeys    = "restore keys/ from a backup, with the root key that belongs to it"
 	mendCopy    = "made good from the other copy, which is whole; if it comes again, look after the disk"
-	mendRecords = "restore records/ from a backup, together with the blobs/ and keys/ of the same time"
+	mendRecords = "galen verify --repair makes good what is derived (indexes, histories); what stays: restore the records (records/, or the database of --records) from a backup, together with the blobs/ and keys/ of the same time"
 	mendBlob    = "restore this file of blobs/ (or object of the S3) from a backup"
 	mendNamed   = "restore the file in blobs/ from a backup; without one, delete what names it and store it again"
 	mendAudit   = "keep this folder as evidence, and restore audit/ from a backup"

@@ -15,12 +15,14 @@ import (
 	"github.com/galen-health/galen/platform/record/seal"
 )
 
-// verifier goes through one snapshot.
+// verifier goes through one state.
 type verifier struct {
 	s                   *Store
 	ctx                 context.Context
-	snap                *snapshot
+	snap                source
 	fault               func(string)
+	amiss               func(name record.Space, sp *space, x *stood) // when it is set: called for each record with a fault
+	alike               func(sp *space, seq int64)                   // when it is set: called for each commit whose history has a place twice
 	records, unreadable int64
 }
 
@@ -43,38 +45,64 @@ func (s *Store) Verify(ctx context.Context, fault func(string)) (records, unread
 	if err := v.counters(); err != nil {
 		return 0, 0, err
 	}
+	if err := v.spaces(); err != nil {
+		return v.records, v.unreadable, err
+	}
+	return v.records, v.unreadable, v.outbox()
+}
+
+// spaces goes through the spaces whose keys may be used.
+func (v *verifier) spaces() error {
 	type named struct {
 		name record.Space
 		row  spaceRow
 	}
 	var spaces []named
-	if err := snap.read(ctx, `SELECT name, `+spaceColumns+` FROM galen.space ORDER BY id`, nil, func(r pgx.Rows) error {
+	if err := v.snap.read(v.ctx, `SELECT name, `+spaceColumns+` FROM galen.space ORDER BY id`, nil, func(r pgx.Rows) error {
 		var n named
 		err := r.Scan(&n.name, &n.row.id, &n.row.wrapped, &n.row.keyARN, &n.row.context)
 		spaces = append(spaces, n)
 		return err
 	}); err != nil {
-		return 0, 0, err
+		return err
 	}
 	for _, n := range spaces {
-		sp, err := s.open(ctx, n.name, &n.row)
+		sp, err := v.s.open(v.ctx, n.name, &n.row)
 		switch {
 		case errs.Is(err, errs.Conflict), errs.Is(err, errs.NotFound): // the key is not to be used, or gone
 			if err := v.closed(n.row.id); err != nil {
-				return 0, 0, err
+				return err
 			}
 			continue
 		case errs.Is(err, errs.Invalid), errs.Is(err, errs.Corrupt):
-			fault(fmt.Sprintf("space %s: its data key does not open: %v", n.name, err))
+			v.fault(fmt.Sprintf("space %s: its data key does not open: %v", n.name, err))
 			continue
 		case err != nil:
-			return 0, 0, err
+			return err
 		}
 		if err := v.space(n.name, sp); err != nil {
-			return v.records, v.unreadable, err
+			return err
+		}
+		if err := v.places(n.name, sp); err != nil {
+			return err
 		}
 	}
-	return v.records, v.unreadable, v.outbox()
+	return nil
+}
+
+// places finds commits whose versions do not have a place each in the history.
+func (v *verifier) places(name record.Space, sp *space) error {
+	return v.snap.read(v.ctx, `SELECT DISTINCT seq FROM (SELECT seq FROM galen.version WHERE space = $1 AND line IS NOT NULL GROUP BY seq, line HAVING count(*) > 1) d ORDER BY seq`, []any{sp.id}, func(r pgx.Rows) error {
+		var seq int64
+		if err := r.Scan(&seq); err != nil {
+			return err
+		}
+		v.fault(fmt.Sprintf("space %s, commit %d: versions share a place in the history", name, seq))
+		if v.alike != nil {
+			v.alike(sp, seq)
+		}
+		return nil
+	})
 }
 
 // each is a query whose every row is a fault.
@@ -148,12 +176,26 @@ func (v *verifier) space(name record.Space, sp *space) error {
 			v.records++
 			k := v.s.nameOf(page[i].kind)
 			where := fmt.Sprintf("space %s, kind %s, record %d", name, k, page[i].pid)
-			if err := v.record(where, k, sp, &page[i]); err != nil {
+			if err := v.look(name, where, k, sp, &page[i]); err != nil {
 				return err
 			}
 			kind, pid = page[i].kind, page[i].pid
 		}
 	}
+}
+
+// look compares one record, and tells whoever wants to know which are amiss.
+func (v *verifier) look(name record.Space, where, kind string, sp *space, x *stood) error {
+	if v.amiss == nil {
+		return v.record(where, kind, sp, x)
+	}
+	faults, fault := 0, v.fault
+	v.fault = func(f string) { faults++; fault(f) }
+	err := v.record(where, kind, sp, x)
+	if v.fault = fault; faults > 0 && err == nil {
+		v.amiss(name, sp, x)
+	}
+	return err
 }
 
 // record compares one record with its versions and postings.
@@ -168,16 +210,16 @@ func (v *verifier) record(where, kind string, sp *space, x *stood) error {
 		v.fault(where + ": its index entries do not open")
 		return nil
 	}
-	body, err := v.versions(where, sp, x, id)
+	v.s.mu.RLock()
+	def := v.s.kinds[kind]
+	v.s.mu.RUnlock()
+	body, err := v.versions(where, sp, x, id, def)
 	if err != nil {
 		return err
 	}
 	if err := v.postings(where, sp, x, entries); err != nil {
 		return err
 	}
-	v.s.mu.RLock()
-	def := v.s.kinds[kind]
-	v.s.mu.RUnlock()
 	if def == nil || body == nil {
 		return nil
 	}
@@ -195,14 +237,18 @@ func (v *verifier) record(where, kind string, sp *space, x *stood) error {
 }
 
 // versions opens every version and returns the newest body, nil when there is none.
-func (v *verifier) versions(where string, sp *space, x *stood, id string) (newest []byte, err error) {
+func (v *verifier) versions(where string, sp *space, x *stood, id string, def *record.KindDef) (newest []byte, err error) {
 	last := int64(0)
-	err = v.snap.read(v.ctx, `SELECT `+versionColumns+` FROM galen.version v WHERE v.space = $1 AND v.kind = $2 AND v.pid = $3 ORDER BY v.version`, []any{sp.id, x.kind, x.pid}, func(r pgx.Rows) error {
+	err = v.snap.read(v.ctx, `SELECT `+versionColumns+`, v.line IS NOT NULL FROM galen.version v WHERE v.space = $1 AND v.kind = $2 AND v.pid = $3 ORDER BY v.version`, []any{sp.id, x.kind, x.pid}, func(r pgx.Rows) error {
 		var k kept
-		if err := k.scan(r); err != nil {
+		var placed bool
+		if err := r.Scan(&k.pid, &k.version, &k.seq, &k.at, &k.body, &placed); err != nil {
 			return err
 		}
 		last = k.version
+		if def != nil && placed == def.Volatile {
+			v.fault(fmt.Sprintf("%s: version %d is not in the history as it should be", where, k.version))
+		}
 		if k.version == x.version && (k.seq != x.seq || k.at != x.at || (k.body == nil) != x.deleted) {
 			v.fault(fmt.Sprintf("%s: its newest version %d is another than the record tells", where, k.version))
 		}

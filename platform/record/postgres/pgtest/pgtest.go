@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"os/user"
@@ -244,8 +245,23 @@ func (s *Server) Address() string { return fmt.Sprintf("127.0.0.1:%d", s.port) }
 // Database makes an empty database and returns its URL.
 func (s *Server) Database(t testing.TB) string {
 	t.Helper()
+	return s.copyOf(t, "template1")
+}
+
+// Clone makes a database that is a copy of another, which nobody may be connected to.
+func (s *Server) Clone(t testing.TB, of string) string {
+	t.Helper()
+	u, err := url.Parse(of)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.copyOf(t, strings.TrimPrefix(u.Path, "/"))
+}
+
+func (s *Server) copyOf(t testing.TB, template string) string {
+	t.Helper()
 	name := fmt.Sprintf("galen_%d_%d", os.Getpid(), s.next.Add(1))
-	s.Exec(t, "postgres", "CREATE DATABASE "+name)
+	s.Exec(t, "postgres", "CREATE DATABASE "+name+" TEMPLATE "+template)
 	return s.URL(name)
 }
 
@@ -254,11 +270,11 @@ func (s *Server) Exec(t testing.TB, database, sql string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	url := database
-	if !strings.Contains(url, ":") {
-		url = s.URL(database)
+	at := database
+	if !strings.Contains(at, ":") {
+		at = s.URL(database)
 	}
-	c, err := pgx.Connect(ctx, url)
+	c, err := pgx.Connect(ctx, at)
 	if err != nil {
 		t.Fatal(err)
 	}
