@@ -19,23 +19,10 @@ import (
 	"github.com/galen-health/galen/platform/record"
 	"github.com/galen-health/galen/platform/record/pebble"
 	"github.com/galen-health/galen/service/kms"
+	"github.com/galen-health/galen/test/testbed"
 )
 
 const account = "000000000000"
-
-// users is a directory of users and their one policy each.
-type users map[string]string
-
-func (u users) Credential(context.Context, string, string) (authz.Credential, error) {
-	return authz.Credential{}, errs.New(errs.Unauthenticated, "no credentials here")
-}
-
-func (u users) Policies(_ context.Context, p call.Principal) ([]authz.Policy, string, error) {
-	if doc := u[p.Name]; doc != "" {
-		return []authz.Policy{{Name: p.Name, Document: doc}}, "", nil
-	}
-	return nil, "", nil
-}
 
 // world is the service on real engines in a temporary folder, called as the edge calls it: what Authorize asks is checked first.
 type world struct {
@@ -44,14 +31,14 @@ type world struct {
 	now     time.Time
 	ring    *keyring.Ring
 	records record.Store
-	users   users
+	users   testbed.Users
 	eval    *authz.Evaluator
 }
 
 func open(t *testing.T) *world {
 	t.Helper()
 	dir := t.TempDir()
-	w := &world{t: t, users: users{}, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	w := &world{t: t, users: testbed.Users{}, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	var err error
 	if w.ring, err = keyring.Open(dir+"/keys", nil, keyring.Config{Now: func() time.Time { return w.now }}); err != nil {
 		t.Fatal(err)

@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"crypto/sha512"
-	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -261,26 +259,6 @@ func TestWrongRequestsChangeNothing(t *testing.T) {
 	}
 }
 
-func TestAReferenceThatDoesNotFitIsFound(t *testing.T) {
-	l := newLab(t)
-	store := l.sequenceStore()
-	l.s3.Put("in/range.bam", corpus(t, "htslib-test", "test/range.bam"))
-	src := readsFrom(api.FileTypeBam, "x", "range.bam")
-	src.ReferenceArn = l.reference("wrong.fa", []byte(">CHROMOSOME_I\nACGT\n"))
-	j := l.importReads(store, src)
-	if j.Status != api.ReadSetImportJobStatusFailed || !strings.Contains(j.Sources[0].StatusMessage, "aligned to another reference") {
-		t.Errorf("%+v", j.Sources[0])
-	}
-	src.ReferenceArn = l.reference("ce.fa", corpus(t, "htslib-test", "test/ce.fa"))
-	j = l.importReads(store, src)
-	if j.Status != api.ReadSetImportJobStatusCompleted {
-		t.Fatalf("%+v", j.Sources[0])
-	}
-	p := strings.Split(src.ReferenceArn, "/")
-	_, err := l.s.DeleteReference(l.Ctx, &api.DeleteReferenceInput{ReferenceStoreId: p[1], Id: p[3]})
-	wantCode(t, err, errs.Conflict) // a read set names it
-}
-
 func TestDeleteRemovesBytes(t *testing.T) {
 	l := newLab(t)
 	store := l.sequenceStore()
@@ -347,83 +325,6 @@ func TestListFiltersAndPages(t *testing.T) {
 	wantCode(t, err, errs.NotFound)
 }
 
-func TestUpload(t *testing.T) {
-	l := newLab(t)
-	store := l.sequenceStore()
-	text := fastqText(3000, 1)
-	body := gz(text)
-	create := func(name string) string {
-		return must[*api.CreateMultipartReadSetUploadOutput](t)(l.s.CreateMultipartReadSetUpload(l.Ctx, &api.CreateMultipartReadSetUploadInput{SequenceStoreId: store,
-			SourceFileType: api.FileTypeFastq, SubjectId: "s", SampleId: "t", Name: name})).UploadId
-	}
-	put := func(up string, n int32, b []byte) string {
-		out := must[*api.UploadReadSetPartOutput](t)(l.s.UploadReadSetPart(l.Ctx, &api.UploadReadSetPartInput{SequenceStoreId: store, UploadId: up, PartSource: api.ReadSetPartSourceSource1,
-			PartNumber: n, Payload: bytes.NewReader(b)}))
-		sum := sha256.Sum256(b)
-		if out.Checksum != base64.StdEncoding.EncodeToString(sum[:]) {
-			t.Errorf("checksum %s", out.Checksum)
-		}
-		return out.Checksum
-	}
-	finish := func(up string, sums ...string) (string, error) {
-		in := &api.CompleteMultipartReadSetUploadInput{SequenceStoreId: store, UploadId: up}
-		for i, s := range sums {
-			in.Parts = append(in.Parts, api.CompleteReadSetUploadPartListItem{PartNumber: int32(i + 1), PartSource: api.ReadSetPartSourceSource1, Checksum: s})
-		}
-		out, err := l.s.CompleteMultipartReadSetUpload(l.Ctx, in)
-		if err != nil {
-			return "", err
-		}
-		return out.ReadSetId, nil
-	}
-	up := create("up")
-	put(up, 2, []byte("wrong at first"))
-	one, two := put(up, 1, body[:1000]), put(up, 2, body[1000:])
-	parts := must[*api.ListReadSetUploadPartsOutput](t)(l.s.ListReadSetUploadParts(l.Ctx, &api.ListReadSetUploadPartsInput{SequenceStoreId: store, UploadId: up, PartSource: api.ReadSetPartSourceSource1}))
-	if len(parts.Parts) != 2 {
-		t.Errorf("parts %+v", parts.Parts)
-	}
-	_, err := finish(up, one)
-	wantCode(t, err, errs.Invalid)
-	_, err = finish(up, one, one)
-	wantCode(t, err, errs.Invalid)
-	id, err := finish(up, one, two)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Await("the upload is taken in", func() bool { return l.metadata(store, id).Status != api.ReadSetStatusProcessingUpload })
-	m := l.metadata(store, id)
-	if m.Status != api.ReadSetStatusActive || m.Etag.Source1 != md5of(text) || m.CreationType != api.CreationTypeUpload {
-		t.Errorf("metadata %+v", m)
-	}
-	if !bytes.Equal(l.file(store, id, api.ReadSetFileSource1), body) {
-		t.Error("the file does not come back as it was")
-	}
-	// One that is no FASTQ fails, and what was uploaded is forgotten.
-	up = create("junk")
-	id, err = finish(up, put(up, 1, gz("junk")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Await("the upload fails", func() bool { return l.metadata(store, id).Status == api.ReadSetStatusUploadFailed })
-	if m := l.metadata(store, id); !strings.Contains(m.StatusMessage, "fastq: line 1") {
-		t.Errorf("message %q", m.StatusMessage)
-	}
-	_, err = l.s.GetReadSet(l.Ctx, &api.GetReadSetInput{SequenceStoreId: store, Id: id, PartNumber: 1})
-	wantCode(t, err, errs.Conflict)
-	// An aborted one is gone.
-	up = create("aborted")
-	put(up, 1, body)
-	must[*api.AbortMultipartReadSetUploadOutput](t)(l.s.AbortMultipartReadSetUpload(l.Ctx, &api.AbortMultipartReadSetUploadInput{SequenceStoreId: store, UploadId: up}))
-	_, err = finish(up, one)
-	wantCode(t, err, errs.NotFound)
-	open := must[*api.ListMultipartReadSetUploadsOutput](t)(l.s.ListMultipartReadSetUploads(l.Ctx, &api.ListMultipartReadSetUploadsInput{SequenceStoreId: store}))
-	if len(open.Uploads) != 0 {
-		t.Errorf("uploads %+v", open.Uploads)
-	}
-	l.Await("only the good read set's file is left", func() bool { return l.blobCount() == 1 })
-}
-
 func TestExportAndActivation(t *testing.T) {
 	l := newLab(t)
 	store := l.sequenceStore()
@@ -482,48 +383,6 @@ func TestImportGoesOnAfterARestart(t *testing.T) {
 	if len(list.ReadSets) != 3 || gets["a"] != 1 {
 		t.Errorf("%d read sets; the first source was read %d times", len(list.ReadSets), gets["a"])
 	}
-}
-
-func TestReference(t *testing.T) {
-	l := newLab(t)
-	text := corpus(t, "htslib-test", "test/ce.fa")
-	arn := l.reference("ce.fa.gz", gz(string(text)))
-	p := strings.Split(arn, "/")
-	m := must[*api.GetReferenceMetadataOutput](t)(l.s.GetReferenceMetadata(l.Ctx, &api.GetReferenceMetadataInput{ReferenceStoreId: p[1], Id: p[3]}))
-	if m.Status != api.ReferenceStatusActive || m.Md5 != md5of(string(text)) || *m.Files.Source.ContentLength != int64(len(text)) {
-		t.Errorf("metadata %+v", m)
-	}
-	read := func(f api.ReferenceFile, span string) string {
-		out := must[*api.GetReferenceOutput](t)(l.s.GetReference(l.Ctx, &api.GetReferenceInput{ReferenceStoreId: p[1], Id: p[3], PartNumber: 1, File: f, Range: span}))
-		defer out.Payload.Close()
-		b, err := io.ReadAll(out.Payload)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(b)
-	}
-	if read("", "") != string(text) || read(api.ReferenceFileSource, "bytes=10-19") != string(text[10:20]) || read("", "bytes=-5") != string(text[len(text)-5:]) || read("", "bytes=100-") != string(text[100:]) {
-		t.Error("the FASTA file does not come back in whole or in ranges")
-	}
-	if got, want := read(api.ReferenceFileIndex, ""), string(corpus(t, "htslib-test", "test/ce.fa.fai")); got != want {
-		t.Errorf("index\n%swant\n%s", got, want)
-	}
-	for _, bad := range []string{"bytes=99999999-", "bytes=5-1", "bytes=a-b", "bytes=1-2,3-4", "items=1-2", "bytes=-0"} {
-		_, err := l.s.GetReference(l.Ctx, &api.GetReferenceInput{ReferenceStoreId: p[1], Id: p[3], PartNumber: 1, Range: bad})
-		wantCode(t, err, errs.OutOfRange)
-	}
-	_, err := l.s.CreateReferenceStore(l.Ctx, &api.CreateReferenceStoreInput{Name: "second"})
-	wantCode(t, err, errs.Exhausted)
-	_, err = l.s.DeleteReferenceStore(l.Ctx, &api.DeleteReferenceStoreInput{Id: p[1]})
-	wantCode(t, err, errs.Conflict)
-	must[*api.TagResourceOutput](t)(l.s.TagResource(l.Ctx, &api.TagResourceInput{ResourceArn: arn, Tags: map[string]string{"a": "1", "b": "2"}}))
-	must[*api.UntagResourceOutput](t)(l.s.UntagResource(l.Ctx, &api.UntagResourceInput{ResourceArn: arn, TagKeys: []string{"a", "zz"}}))
-	if tags := must[*api.ListTagsForResourceOutput](t)(l.s.ListTagsForResource(l.Ctx, &api.ListTagsForResourceInput{ResourceArn: arn})).Tags; len(tags) != 1 || tags["b"] != "2" {
-		t.Errorf("tags %v", tags)
-	}
-	must[*api.DeleteReferenceOutput](t)(l.s.DeleteReference(l.Ctx, &api.DeleteReferenceInput{ReferenceStoreId: p[1], Id: p[3]}))
-	must[*api.DeleteReferenceStoreOutput](t)(l.s.DeleteReferenceStore(l.Ctx, &api.DeleteReferenceStoreInput{Id: p[1]}))
-	l.Await("the bytes are gone", func() bool { return l.blobCount() == 0 })
 }
 
 func TestACustomerKeyIsAsked(t *testing.T) {
