@@ -117,19 +117,19 @@ func counted(t *testing.T, s record.Store, acked map[string]bool) (total int) {
 func TestLostAnswer(t *testing.T) {
 	server := pgtest.Start(t)
 	direct, keys := server.Database(t), ring(t, t.TempDir())
-	p := newProxy(t, server.Address())
-	s := open(t, p.url(direct, pgtest.Password), keys, postgres.Options{})
+	p := pgtest.NewProxy(t, server)
+	s := open(t, p.URL(direct), keys, postgres.Options{})
 	acked := map[string]bool{}
 	for i := range 10 {
-		p.answer.Store(true)
+		p.Answer.Store(true)
 		id := fmt.Sprint(i)
 		if err := count(s, id); err != nil {
 			t.Fatal(err)
 		}
 		acked[id] = true
 	}
-	if n := counted(t, s, acked); n != 10 || p.answered.Load() != 10 {
-		t.Errorf("%d batches, %d answers were cut; want 10 and 10", n, p.answered.Load())
+	if n := counted(t, s, acked); n != 10 || p.Answered.Load() != 10 {
+		t.Errorf("%d batches, %d answers were cut; want 10 and 10", n, p.Answered.Load())
 	}
 }
 
@@ -137,9 +137,9 @@ func TestLostAnswer(t *testing.T) {
 func TestBrokenConnections(t *testing.T) {
 	server := pgtest.Start(t)
 	direct, keys := server.Database(t), ring(t, t.TempDir())
-	p := newProxy(t, server.Address())
-	s := open(t, p.url(direct, pgtest.Password), keys, postgres.Options{})
-	p.every.Store(40 << 10)
+	p := pgtest.NewProxy(t, server)
+	s := open(t, p.URL(direct), keys, postgres.Options{})
+	p.Every.Store(40 << 10)
 	var mu sync.Mutex
 	acked := map[string]bool{}
 	failed := 0
@@ -160,11 +160,11 @@ func TestBrokenConnections(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	p.every.Store(0)
+	p.Every.Store(0)
 	n := counted(t, s, acked)
-	t.Logf("%d connections were cut: %d batches acknowledged, %d refused, %d made; 0 lost, 0 twice", p.cuts.Load(), len(acked), failed, n)
-	if p.cuts.Load() < 5 || len(acked) < 120 {
-		t.Errorf("%d cuts and %d of 160 batches prove little", p.cuts.Load(), len(acked))
+	t.Logf("%d connections were cut: %d batches acknowledged, %d refused, %d made; 0 lost, 0 twice", p.Cuts.Load(), len(acked), failed, n)
+	if p.Cuts.Load() < 5 || len(acked) < 120 {
+		t.Errorf("%d cuts and %d of 160 batches prove little", p.Cuts.Load(), len(acked))
 	}
 }
 

@@ -131,20 +131,20 @@ func TestLook(t *testing.T) {
 func TestServerAway(t *testing.T) {
 	server := pgtest.Start(t)
 	direct, keys := server.Database(t), ring(t, t.TempDir())
-	p := newProxy(t, server.Address())
-	s := open(t, p.url(direct, pgtest.Password), keys, postgres.Options{Patience: 300 * time.Millisecond})
+	p := pgtest.NewProxy(t, server)
+	s := open(t, p.URL(direct), keys, postgres.Options{Patience: 300 * time.Millisecond})
 	if err := count(s, "before"); err != nil {
 		t.Fatal(err)
 	}
-	p.refuse.Store(true)
-	p.cutAll()
+	p.Refuse.Store(true)
+	p.CutAll()
 	if err := count(s, "away"); !errs.Is(err, errs.Unavailable) {
 		t.Errorf("a batch without a server: %v", err)
 	}
 	if _, err := s.View(ctx, workSpace); !errs.Is(err, errs.Unavailable) {
 		t.Errorf("a view without a server: %v", err)
 	}
-	p.refuse.Store(false)
+	p.Refuse.Store(false)
 	var err error
 	for range 100 {
 		if err = count(s, "after"); err == nil {
