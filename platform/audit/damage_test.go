@@ -13,6 +13,8 @@ import (
 
 	"github.com/galen-health/galen/platform/audit"
 	"github.com/galen-health/galen/platform/disk/disktest"
+	"github.com/galen-health/galen/platform/errs"
+	"github.com/galen-health/galen/platform/record/pebble"
 )
 
 var partial = regexp.MustCompile(`log/tile/(entries|[0-9]+)/[x0-9/]+\.p/([0-9]+)$`)
@@ -120,4 +122,52 @@ func TestLostState(t *testing.T) {
 		}
 	}
 	closed(t, open(t, dir, r))
+}
+
+// An entry whose file was damaged while the server runs, or before it started, is answered to nobody: neither looked up, nor shipped, nor proven, nor read.
+func TestDamagedEntryIsNotAnswered(t *testing.T) {
+	dir := t.TempDir()
+	r := ring(t, dir)
+	store, err := pebble.Open(filepath.Join(dir, "records"), r, pebble.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close() //nolint:errcheck // test
+	m, err := audit.Open(ctx, audit.Config{Dir: filepath.Join(dir, "audit"), Origin: origin, Ring: r, Store: store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Append(ctx, &audit.Entry{Name: "Marked", Source: "s3.amazonaws.com"}); err != nil {
+		t.Fatal(err)
+	}
+	fill(t, m, 300)
+	if err := m.Publish(ctx); err != nil {
+		t.Fatal(err)
+	}
+	whole := filepath.Join(dir, "audit")
+	byName := audit.Filter{Name: "Marked"}
+	if found, _, err := m.Lookup(ctx, byName, "", 10); err != nil || len(found) != 1 {
+		t.Fatalf("whole: %d entries, %v", len(found), err)
+	}
+	path := filepath.Join(whole, "log", "tile", "entries", "000")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, bytes.Replace(b, []byte("s3.amazonaws"), []byte("s2.amazonaws"), 1), 0o600); err != nil { // still a good entry by itself
+		t.Fatal(err)
+	}
+	if found, _, err := m.Lookup(ctx, byName, "", 10); !errs.Is(err, errs.Corrupt) {
+		t.Errorf("looked up: %+v, %v", found, err)
+	}
+	if found, err := m.Entries(ctx, 0); !errs.Is(err, errs.Corrupt) {
+		t.Errorf("shipped: %d entries, %v", len(found), err)
+	}
+	if err := audit.Read(ctx, whole, func(uint64, *audit.Entry) error { return nil }); !errs.Is(err, errs.Corrupt) {
+		t.Errorf("read: %v", err)
+	}
+	if _, err := audit.Prove(ctx, whole, 0); !errs.Is(err, errs.Corrupt) {
+		t.Errorf("proven: %v", err)
+	}
+	closed(t, m)
 }

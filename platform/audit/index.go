@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/transparency-dev/tessera"
-	"github.com/transparency-dev/tessera/client"
 
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/key"
@@ -292,18 +291,14 @@ func (x *index) step(ctx context.Context) (more bool, err error) {
 
 // read returns the entries of a bundle, of a log of this size.
 func (x *index) read(ctx context.Context, n, size uint64) ([]Entry, error) {
-	b, err := client.GetEntryBundle(ctx, x.reader.ReadEntryBundle, n, size)
+	bodies, err := leaves(ctx, x.reader, n, size)
 	if err != nil {
 		return nil, err
 	}
-	list := make([]Entry, min(bundleSize, size-n*bundleSize))
-	for i := range list {
-		at := n*bundleSize + uint64(i)
-		if i >= len(b.Entries) {
-			return nil, errs.New(errs.Corrupt, "entry %d of the audit log is missing", at)
-		}
-		if err := json.Unmarshal(b.Entries[i], &list[i]); err != nil {
-			return nil, errs.Wrap(errs.Corrupt, err, "entry %d of the audit log cannot be read", at)
+	list := make([]Entry, len(bodies))
+	for i, b := range bodies {
+		if err := json.Unmarshal(b, &list[i]); err != nil {
+			return nil, errs.Wrap(errs.Corrupt, err, "entry %d of the audit log cannot be read", n*bundleSize+uint64(i))
 		}
 	}
 	return list, nil

@@ -10,7 +10,6 @@ import (
 	checkpoint "github.com/transparency-dev/formats/log"
 	"github.com/transparency-dev/merkle/proof"
 	"github.com/transparency-dev/merkle/rfc6962"
-	"github.com/transparency-dev/tessera/api/layout"
 	"github.com/transparency-dev/tessera/client"
 	"golang.org/x/mod/sumdb/note"
 
@@ -84,13 +83,9 @@ func Prove(ctx context.Context, dir string, index uint64) (*Proof, error) {
 	if index >= o.head.Size {
 		return nil, errs.New(errs.NotFound, "the audit log has %d entries under its newest checkpoint; number %d is not one of them (a running server adds new ones within seconds)", o.head.Size, index)
 	}
-	b, err := client.GetEntryBundle(ctx, o.files.ReadEntryBundle, index/layout.EntryBundleWidth, o.head.Size)
+	entries, err := leaves(ctx, o.files, index/bundleSize, o.head.Size)
 	if err != nil {
-		return nil, unreadable(err)
-	}
-	at := index % layout.EntryBundleWidth
-	if at >= uint64(len(b.Entries)) {
-		return nil, errs.New(errs.Corrupt, "entry %d of the audit log is missing", index)
+		return nil, err
 	}
 	builder, err := client.NewProofBuilder(ctx, o.head.Size, o.files.ReadTile)
 	if err != nil {
@@ -100,7 +95,7 @@ func Prove(ctx context.Context, dir string, index uint64) (*Proof, error) {
 	if err != nil {
 		return nil, unreadable(err)
 	}
-	return &Proof{Format: 1, Index: index, Entry: b.Entries[at], Checkpoint: string(o.raw), Hashes: hashes}, nil
+	return &Proof{Format: 1, Index: index, Entry: entries[index%bundleSize], Checkpoint: string(o.raw), Hashes: hashes}, nil
 }
 
 // ProveContinues proves that the log continues an earlier checkpoint of it.

@@ -258,7 +258,7 @@ func Checkpoint(dir string) ([]byte, error) {
 	return os.ReadFile(filepath.Join(dir, logFolder, "checkpoint"))
 }
 
-// Read calls fn for each entry under the newest checkpoint, oldest first. It does not verify.
+// Read calls fn for each entry under the newest checkpoint, oldest first. Entries are compared with their leaves, the tree above them with nothing: that is Verify.
 func Read(ctx context.Context, dir string, fn func(index uint64, e *Entry) error) error {
 	files := client.FileFetcher{Root: filepath.Join(dir, logFolder)}
 	raw, err := files.ReadCheckpoint(ctx)
@@ -270,22 +270,19 @@ func Read(ctx context.Context, dir string, fn func(index uint64, e *Entry) error
 		return errs.Wrap(errs.Corrupt, err, "the checkpoint of the audit log cannot be read")
 	}
 	for at := uint64(0); at < cp.Size; {
-		b, err := client.GetEntryBundle(ctx, files.ReadEntryBundle, at/256, cp.Size)
+		bodies, err := leaves(ctx, files, at/bundleSize, cp.Size)
 		if err != nil {
-			return errs.Wrap(errs.Corrupt, err, "the audit log cannot be read at entry %d", at)
+			return err
 		}
-		for i := at % 256; at < cp.Size && i < uint64(len(b.Entries)); i++ {
+		for _, b := range bodies {
 			var e Entry
-			if err := json.Unmarshal(b.Entries[i], &e); err != nil {
+			if err := json.Unmarshal(b, &e); err != nil {
 				return errs.Wrap(errs.Corrupt, err, "entry %d of the audit log cannot be read", at)
 			}
 			if err := fn(at, &e); err != nil {
 				return err
 			}
 			at++
-		}
-		if len(b.Entries) == 0 {
-			return errs.New(errs.Corrupt, "the audit log is empty at entry %d", at)
 		}
 	}
 	return nil

@@ -202,10 +202,17 @@ func TestPowerCuts(t *testing.T) {
 			for range 1 + rng.IntN(5) {
 				group = append(group, long(j.Next()+uint64(len(group))))
 			}
-			if err = j.Append(group); err == nil && rng.IntN(3) == 0 {
-				from += uint64(rng.IntN(int(j.Next()-from) + 1))
-				if derr := j.Done(from); derr != nil {
+			if err = j.Append(group); err == nil {
+				if rng.IntN(3) == 0 {
+					from += uint64(rng.IntN(int(j.Next()-from) + 1))
+				}
+				if derr := j.Done(from); derr != nil { // after each group, as the log does
 					t.Fatal(derr)
+				}
+				if rng.IntN(4) == 0 { // a disk keeps names, removals too, by itself after a while; else the files of all lives would come back each time
+					if derr := d.SyncDir("."); derr != nil {
+						t.Fatal(derr)
+					}
 				}
 			}
 		}
