@@ -112,7 +112,7 @@ func openServices(ctx context.Context, cfg *Config, e *engines, local *edge.Loca
 	if err != nil {
 		return nil, err
 	}
-	queries, err := athena.New(ctx, athena.Config{Records: e.records, Blobs: e.blobs, Jobs: e.jobs, Authorizer: e.authorizer, S3: s3client, Engine: engine, Catalogs: []sql.Catalog{genomes.Catalog()},
+	queries, err := athena.New(ctx, athena.Config{Records: e.records, Blobs: e.blobs, Keys: e.keys, Jobs: e.jobs, Authorizer: e.authorizer, S3: s3client, Engine: engine, Catalogs: []sql.Catalog{genomes.Catalog()},
 		Account: cfg.Account, Region: cfg.Region})
 	if err != nil {
 		return nil, err

@@ -19,7 +19,9 @@ type Table struct {
 	Created                     time.Time
 	// Action on Resource is what a caller needs to read rows.
 	Action, Resource string
-	Files            []File
+	// Key is the ARN of the KMS key that the rows are under: what is computed from them is kept under it too.
+	Key   string
+	Files []File
 }
 
 // File is one Parquet file of a table.

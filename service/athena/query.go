@@ -30,6 +30,8 @@ type query struct {
 	Result            blob.ID // pages of rows, JSON
 	Pages             []int64 // where each begins in Result
 	Rows              int64
+	// Keys are the KMS keys that the tables of the query are under. The result is under the first, and is read only while all of them may be used.
+	Keys []string
 }
 
 var queries = record.Kind[query]{

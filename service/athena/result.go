@@ -35,12 +35,16 @@ type result struct {
 	began       bool
 }
 
-func (s *Service) newResult(ctx context.Context) (*result, error) {
-	rows, err := s.cfg.Blobs.Create(ctx, keyRef)
+func (s *Service) newResult(ctx context.Context, keys []string) (*result, error) {
+	ref := keyRef
+	if len(keys) > 0 {
+		ref.Key = keys[0]
+	}
+	rows, err := s.cfg.Blobs.Create(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
-	csv, err := s.cfg.Blobs.Create(ctx, keyRef)
+	csv, err := s.cfg.Blobs.Create(ctx, ref)
 	if err != nil {
 		rows.Abort()
 		return nil, err
@@ -156,6 +160,11 @@ func (s *Service) GetQueryResults(ctx context.Context, in *api.GetQueryResultsIn
 		return nil, errs.Named(errs.Invalid, "InvalidRequestException", "Query did not finish successfully. Final query state: %s", q.State)
 	default:
 		return nil, errs.Named(errs.Invalid, "InvalidRequestException", "Query has not yet finished. Current state: %s", q.State)
+	}
+	for _, k := range q.Keys {
+		if err := s.cfg.Keys.Check(ctx, k); err != nil {
+			return nil, errs.Named(errs.Invalid, "InvalidRequestException", "The result cannot be read: a key that the tables of the query are under is disabled or deleted. %s", errs.As(err).Message)
+		}
 	}
 	of := "GetQueryResults/" + q.ID
 	cursor, err := s.cursor(of, in.NextToken)

@@ -2,6 +2,7 @@ package athena
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,7 +38,8 @@ func (s *Service) run(ctx context.Context, r job.Run) error {
 			q.Scanned += f.Size
 		}
 	}
-	w, err := s.newResult(ctx)
+	q.Keys = keysOf(tables)
+	w, err := s.newResult(ctx, q.Keys)
 	if err != nil {
 		return err
 	}
@@ -56,9 +58,20 @@ func (s *Service) run(ctx context.Context, r job.Run) error {
 		now := tx.Time()
 		stored.State, stored.Ended, stored.Scanned = api.QueryExecutionStateSucceeded, &now, q.Scanned
 		stored.Columns, stored.Result, stored.Pages, stored.Rows = w.columns, w.rowsID, w.offsets, w.rows
+		stored.Keys = q.Keys
 		return r.Finish(tx)
 	})
 	return err
+}
+
+// keysOf are the keys that tables are under, each once.
+func keysOf(tables []*sql.Table) (keys []string) {
+	for _, t := range tables {
+		if t.Key != "" && !slices.Contains(keys, t.Key) {
+			keys = append(keys, t.Key)
+		}
+	}
+	return keys
 }
 
 // tablesOf finds the tables that a query names and checks that the caller may read each.

@@ -20,6 +20,7 @@ import (
 type Config struct {
 	Records    record.Store
 	Blobs      blob.Store
+	Keys       key.Checker
 	Jobs       *job.Engine
 	Authorizer authz.Authorizer
 	S3         s3.Service // where result files go
@@ -41,7 +42,7 @@ const control record.Space = "athena"
 
 var secrets = page.Kind("athena.secret")
 
-// keyRef is what results are encrypted under.
+// keyRef is what records are encrypted under, and the results of queries that read no table.
 var keyRef = key.Ref{Context: map[string]string{"service": "athena"}}
 
 // Kinds are the kinds of records that are kept here; who moves records asks for them.

@@ -66,7 +66,7 @@ func (c Catalog) Databases(ctx context.Context) ([]sql.Database, error) {
 }
 
 func (c Catalog) table(v *variantStore) sql.Table {
-	return sql.Table{Database: c.database(v), Name: v.Name, Description: v.Description, Columns: variantColumns, Created: v.Created, Action: readAction, Resource: c.s.variantStoreARN(v.Name)}
+	return sql.Table{Database: c.database(v), Name: v.Name, Description: v.Description, Columns: variantColumns, Created: v.Created, Action: readAction, Resource: c.s.variantStoreARN(v.Name), Key: v.SSE.Key}
 }
 
 // Tables implements sql.Catalog.
