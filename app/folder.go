@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/key/keyring"
@@ -22,11 +23,14 @@ func CheckFolder(cfg Config) error {
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil
+		return mayMake(dir)
 	case err != nil:
 		return errs.Wrap(errs.Unavailable, err, "the data folder %s cannot be looked at: give this user its permissions", dir)
 	case !info.IsDir():
 		return errs.New(errs.Invalid, "the data folder %s is a file", dir)
+	}
+	if err := CheckWritable(dir); err != nil {
+		return err
 	}
 	if err := notRestoring(dir); err != nil {
 		return err
@@ -67,6 +71,54 @@ func CheckFolder(cfg Config) error {
 		if f := binary.BigEndian.Uint16(b[8:]); f > recordsFormat {
 			return errs.New(errs.Unsupported, "the records of %s have format %d, this version of Galen reads %d: use the version that wrote them, or a newer one", dir, f, recordsFormat)
 		}
+	}
+	return nil
+}
+
+// startRoom is what must be free on the disk: a start that runs out of room half-way tells of what it could not write, not of why.
+const startRoom = 8 << 20
+
+// CheckWritable says why nothing can be written in a folder and the folders in it.
+func CheckWritable(dir string) error {
+	inner, err := os.ReadDir(dir)
+	if err == nil || errors.Is(err, fs.ErrPermission) {
+		err = mayWrite(dir)
+	}
+	for _, e := range inner {
+		if err == nil && e.IsDir() {
+			err = mayWrite(filepath.Join(dir, e.Name()))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return room(dir)
+}
+
+// mayMake says why a folder that is not there cannot be made.
+func mayMake(dir string) error {
+	for parent := filepath.Dir(dir); ; parent = filepath.Dir(parent) {
+		if _, err := os.Stat(parent); err == nil || parent == filepath.Dir(parent) {
+			return errors.Join(mayWrite(parent), room(parent))
+		}
+	}
+}
+
+func mayWrite(dir string) error {
+	const read, write, search = 4, 2, 1
+	switch err := syscall.Access(dir, read|write|search); {
+	case errors.Is(err, syscall.EROFS):
+		return errs.New(errs.Unavailable, "the disk of %s is mounted read-only: mount it for writing (the kernel mounts a disk so after an error: look at its log)", dir)
+	case errors.Is(err, fs.ErrPermission):
+		return errs.New(errs.Denied, "this user may not read and write %s: run as the user who owns it, or chown it", dir)
+	}
+	return nil
+}
+
+func room(dir string) error {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(dir, &st); err == nil && st.Bavail*uint64(st.Bsize) < startRoom {
+		return errs.New(errs.Exhausted, "the disk of %s is full: make room. Nothing that was stored is lost", dir)
 	}
 	return nil
 }

@@ -14,7 +14,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/galen-health/galen/app"
 	"github.com/galen-health/galen/aws/sts"
+	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/speech"
 	"github.com/galen-health/galen/standard/htj2k"
 )
@@ -189,15 +191,15 @@ func dataDir(dir string) []finding {
 	case !info.IsDir():
 		return []finding{{fail, "data folder: " + dir + " is a file", "check --data-dir"}}
 	}
+	if err := app.CheckWritable(dir); err != nil { // then there is no more to see
+		what, do, _ := strings.Cut(errs.As(err).Message, ": ")
+		return []finding{{fail, "data folder: " + what, do}, space(dir)}
+	}
 	return []finding{permissions(dir, info), wholeness(dir), rootKeyFile(dir), space(dir), future(dir, time.Now())}
 }
 
 // permissions holds the folder to its owner: keys lie in it.
 func permissions(dir string, info fs.FileInfo) finding {
-	const read, write, search = 4, 2, 1
-	if err := syscall.Access(dir, read|write|search); err != nil {
-		return finding{fail, "data folder: this user may not read and write " + dir, "run as the user who owns it, or chown it"}
-	}
 	if info.Mode().Perm()&0o077 != 0 {
 		return finding{warn, fmt.Sprintf("data folder: others than its owner have rights on %s (%v)", dir, info.Mode().Perm()), "chmod 700 " + dir}
 	}

@@ -60,10 +60,10 @@ func Open(dir string) (FS, error) {
 	if err != nil {
 		return nil, err
 	}
-	lock, err := vfs.Default.Lock(filepath.Join(dir, lockName))
+	lock, err := lockFolder(dir)
 	if err != nil {
 		_ = root.Close()
-		return nil, fmt.Errorf("%s is %w: %w", dir, ErrHeld, err)
+		return nil, err
 	}
 	return &folder{root: root, lock: lock}, nil
 }
@@ -84,14 +84,27 @@ func OpenShared(dir string) (FS, error) {
 // it is held once.
 func Hold(dir string, wait time.Duration) (io.Closer, error) {
 	for end := time.Now().Add(wait); ; time.Sleep(2 * time.Millisecond) {
-		lock, err := vfs.Default.Lock(filepath.Join(dir, lockName))
+		lock, err := lockFolder(dir)
 		if err == nil {
 			return lock, nil
 		}
-		if time.Now().After(end) {
-			return nil, fmt.Errorf("%s is %w: %w", dir, ErrHeld, err)
+		if !errors.Is(err, ErrHeld) || time.Now().After(end) {
+			return nil, err
 		}
 	}
+}
+
+// lockFolder takes the lock, or says that another process has it; a lock file that cannot be opened (a disk without room or rights) is another error.
+func lockFolder(dir string) (io.Closer, error) {
+	lock, err := vfs.Default.Lock(filepath.Join(dir, lockName))
+	var open *fs.PathError
+	switch {
+	case err == nil:
+		return lock, nil
+	case errors.As(err, &open):
+		return nil, fmt.Errorf("%s cannot be locked: %w", dir, err)
+	}
+	return nil, fmt.Errorf("%s is %w: %w", dir, ErrHeld, err)
 }
 
 // makeDirs makes a folder and its parents and syncs the parent of each one that it made.
@@ -255,9 +268,12 @@ func Held(dir string) (bool, error) {
 	if _, err := os.Stat(filepath.Join(dir, lockName)); err != nil {
 		return false, err
 	}
-	lock, err := vfs.Default.Lock(filepath.Join(dir, lockName))
-	if err != nil {
+	lock, err := lockFolder(dir)
+	switch {
+	case errors.Is(err, ErrHeld):
 		return true, nil
+	case err != nil:
+		return false, err
 	}
 	return false, lock.Close()
 }

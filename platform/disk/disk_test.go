@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/galen-health/galen/platform/disk"
 	"github.com/galen-health/galen/platform/disk/disktest"
@@ -149,5 +150,22 @@ func TestFailedSyncsAreKnown(t *testing.T) {
 	f.Arm(1)
 	if err := disk.Replace(f, "x", []byte("x")); err == nil || disk.IsSync(err) {
 		t.Errorf("a failed write: %v", err)
+	}
+}
+
+// A folder whose lock file cannot be opened is not one that another process holds.
+func TestLockThatCannotBeOpened(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "LOCK"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if d, err := disk.Open(dir); err == nil || errors.Is(err, disk.ErrHeld) {
+		t.Errorf("opened: %v, %v", d, err)
+	}
+	if _, err := disk.Hold(dir, time.Hour); err == nil || errors.Is(err, disk.ErrHeld) {
+		t.Errorf("held: %v", err)
+	}
+	if held, err := disk.Held(dir); held || err == nil {
+		t.Errorf("is it held: %v, %v", held, err)
 	}
 }
