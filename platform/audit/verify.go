@@ -88,6 +88,14 @@ func verify(ctx context.Context, dir, verifier string, since []byte) (Report, er
 	if err == nil {
 		err = st.follows(ctx, files, cp)
 	}
+	if err == nil && st.Size > cp.Size { // a kill came between the entries and the checkpoint over them: the next start signs the state
+		if err = check(ctx, files, &checkpoint.Checkpoint{Size: st.Size, Hash: st.Root}); err != nil {
+			err = errs.Wrap(errs.Corrupt, err, "the audit log does not match its state of %d entries, %d of them not under a checkpoint yet: entries were altered, removed or damaged", st.Size, st.Size-cp.Size)
+		}
+	}
+	if err == nil {
+		err = leftovers(dir, st.Size)
+	}
 	if err != nil {
 		return r, err
 	}
@@ -109,6 +117,9 @@ func waiting(dir string, size uint64) (int, error) {
 	}
 	if s.Discarded > 0 {
 		return 0, errs.New(errs.Corrupt, "the journal of the audit log ends in %d bytes that are no entry: a crash while it was written, whose call was never answered, or damage; the next start drops them", s.Discarded)
+	}
+	if s.Damaged > 0 {
+		return 0, errs.New(errs.Corrupt, "%d bytes of the journal of the audit log are damaged; the entries in them are in the tree, and the next start removes the file", s.Damaged)
 	}
 	return len(s.Waiting), nil
 }

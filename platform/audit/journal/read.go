@@ -18,6 +18,7 @@ const maxFile = rotateAt + 2*maxGroup
 type State struct {
 	Waiting   [][]byte // entries from the asked number on, in order
 	Discarded int64    // bytes at the end that are no whole group: what was being written when the power went, or damage of the last group
+	Damaged   int64    // bytes before a whole group that are none, of entries below the asked number: nobody needs them, and they are still damage
 	last      [macSize]byte
 	names     []string
 }
@@ -63,6 +64,7 @@ func Read(fs Folder, key []byte, from uint64) (*State, error) {
 				b = b[skip+1:]
 				continue
 			}
+			s.Damaged += s.Discarded // within a file nothing is torn but the end
 			b = b[g.size:]
 			switch expected := max(next, from); {
 			case g.first > expected:
