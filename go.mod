@@ -4,6 +4,8 @@ go 1.26.0
 
 require github.com/go-jose/go-jose/v4 v4.1.8
 
+require github.com/anishathalye/porcupine v1.3.1 // indirect
+
 require (
 	github.com/DataDog/zstd v1.5.7 // indirect
 	github.com/RaduBerinde/axisds v0.1.0 // indirect

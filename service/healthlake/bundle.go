@@ -112,10 +112,10 @@ func (q *request) transaction(d *tape.Doc, ops []*operation, lvl level) error {
 		switch {
 		case op.id == "":
 			conditional = true
-			locks = append(locks, "exists/"+op.typ+"?"+op.query)
+			locks = append(locks, op.existsLocks(d)...)
 		case op.exists != "":
 			conditional = true
-			locks = append(locks, "exists/"+op.typ+"?"+op.exists)
+			locks = append(locks, op.existsLocks(d)...)
 		case op.method != "POST":
 			locks = append(locks, op.ref())
 		}
@@ -192,11 +192,11 @@ func (q *request) batch(d *tape.Doc, ops []*operation, lvl level) error {
 }
 
 func (q *request) alone(d *tape.Doc, op *operation, lvl level, times map[*operation]time.Time) error {
-	lock := op.ref()
-	if cond := op.query + op.exists; cond != "" {
-		lock = "exists/" + op.typ + "?" + cond
+	locks := []string{op.ref()}
+	if op.query+op.exists != "" {
+		locks = op.existsLocks(d)
 	}
-	commit, err := q.records.Update(q.r.Context(), q.space, []string{lock}, func(tx record.Tx) error {
+	commit, err := q.records.Update(q.r.Context(), q.space, locks, func(tx record.Tx) error {
 		writes := []*operation{op}
 		if err := resolveConditions(tx, writes); err != nil {
 			return err

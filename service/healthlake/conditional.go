@@ -35,7 +35,7 @@ func (q *request) conditional() error {
 		}
 		op.own = d.StrAt(0, "id")
 	}
-	commit, err := q.records.Update(q.r.Context(), q.space, []string{"exists/" + op.typ + "?" + op.query}, func(tx record.Tx) error {
+	commit, err := q.records.Update(q.r.Context(), q.space, op.existsLocks(&d), func(tx record.Tx) error {
 		if err := op.resolve(tx); err != nil {
 			return err
 		}

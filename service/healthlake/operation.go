@@ -39,6 +39,15 @@ type operation struct {
 
 func (op *operation) ref() string { return op.typ + "/" + op.id }
 
+// existsLocks are the locks of an operation that says what it is about by a condition.
+func (op *operation) existsLocks(d *tape.Doc) []string {
+	var own []string
+	if op.node >= 0 && op.method != http.MethodDelete {
+		own = identifiersIn(d, op.node)
+	}
+	return existsLocks(op.typ, op.query+op.exists, own)
+}
+
 func parseOperation(d *tape.Doc, e *fhir.BundleEntry, i int, base string) (*operation, *fhir.Issue) {
 	at := "Bundle.entry[" + strconv.Itoa(i) + "]"
 	wrong := func(element, msg string) (*operation, *fhir.Issue) {

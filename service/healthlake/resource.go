@@ -29,7 +29,15 @@ func (q *request) create() error {
 	if err != nil {
 		return err
 	}
-	p, err := withReader(func(r *reader) (*prepared, error) { return r.read(body, q.typ, fhir.NewID(), lvl) })
+	cond := q.r.Header.Get("If-None-Exist")
+	var identifiers []string
+	p, err := withReader(func(r *reader) (*prepared, error) {
+		p, err := r.read(body, q.typ, fhir.NewID(), lvl)
+		if err == nil && cond != "" {
+			identifiers = identifiersIn(&r.doc, 0)
+		}
+		return p, err
+	})
 	if err != nil {
 		return err
 	}
@@ -39,11 +47,11 @@ func (q *request) create() error {
 	}
 	var locks []string
 	var exists record.Expr
-	if cond := q.r.Header.Get("If-None-Exist"); cond != "" {
+	if cond != "" {
 		if exists, err = condition(q.typ, cond); err != nil {
 			return err
 		}
-		locks = append(locks, "exists/"+q.typ+"?"+cond)
+		locks = append(locks, existsLocks(q.typ, cond, identifiers)...)
 	}
 	if key != "" {
 		locks = append(locks, "idempotency/"+key)
