@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	api "github.com/galen-health/galen/aws/kms"
@@ -23,6 +24,9 @@ func (s *Service) Authorize(ctx context.Context, op string, in any) ([]authz.Req
 		}
 		r, err := s.request(ctx, "kms:"+op, k, name, ec)
 		return []authz.Request{r}, err
+	}
+	if err := s.checkTokens(ctx, tokensOf(in)); err != nil {
+		return nil, err
 	}
 	switch in := in.(type) {
 	case *api.CreateKeyInput, *api.ListKeysInput, *api.GenerateRandomInput, *api.ListRetirableGrantsInput:
@@ -62,11 +66,25 @@ func (s *Service) Authorize(ctx context.Context, op string, in any) ([]authz.Req
 		return s.retireRequest(ctx, in)
 	case *api.CreateGrantInput:
 		return s.grantRequest(ctx, in)
+	case *api.EnableKeyRotationInput:
+		return withDays(onKey(in.KeyId, nil))("kms:RotationPeriodInDays", in.RotationPeriodInDays)
+	case *api.ScheduleKeyDeletionInput:
+		return withDays(onKey(in.KeyId, nil))("kms:ScheduleKeyDeletionPendingWindowInDays", in.PendingWindowInDays)
 	}
 	if name, ok := keyName(in); ok {
 		return onKey(name, nil)
 	}
 	return nil, errs.New(errs.Internal, "kms:%s has no authorization", op)
+}
+
+// withDays adds a number of days that the caller gave, as a key of conditions.
+func withDays(r []authz.Request, err error) func(key string, days *int32) ([]authz.Request, error) {
+	return func(key string, days *int32) ([]authz.Request, error) {
+		if err == nil && days != nil {
+			r[0].Context[key] = strconv.Itoa(int(*days))
+		}
+		return r, err
+	}
 }
 
 // keyName is the KeyId of the operations that act on one key and carry no encryption context.
@@ -81,8 +99,6 @@ func keyName(in any) (string, bool) {
 	case *api.DisableKeyRotationInput:
 		return in.KeyId, true
 	case *api.EnableKeyInput:
-		return in.KeyId, true
-	case *api.EnableKeyRotationInput:
 		return in.KeyId, true
 	case *api.GetKeyPolicyInput:
 		return in.KeyId, true
@@ -101,8 +117,6 @@ func keyName(in any) (string, bool) {
 	case *api.RevokeGrantInput:
 		return in.KeyId, true
 	case *api.RotateKeyOnDemandInput:
-		return in.KeyId, true
-	case *api.ScheduleKeyDeletionInput:
 		return in.KeyId, true
 	case *api.TagResourceInput:
 		return in.KeyId, true

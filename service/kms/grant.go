@@ -283,6 +283,48 @@ func (s *Service) ListRetirableGrants(ctx context.Context, in *api.ListRetirable
 	return &api.ListRetirableGrantsOutput{Grants: entries(list, s.cfg.Account), NextMarker: next, Truncated: more}, nil
 }
 
+// tokensOf are the grant tokens that a request shows.
+func tokensOf(in any) []string {
+	switch in := in.(type) {
+	case *api.CreateGrantInput:
+		return in.GrantTokens
+	case *api.DecryptInput:
+		return in.GrantTokens
+	case *api.DescribeKeyInput:
+		return in.GrantTokens
+	case *api.EncryptInput:
+		return in.GrantTokens
+	case *api.GenerateDataKeyInput:
+		return in.GrantTokens
+	case *api.GenerateDataKeyWithoutPlaintextInput:
+		return in.GrantTokens
+	case *api.ReEncryptInput:
+		return in.GrantTokens
+	}
+	return nil
+}
+
+// checkTokens refuses tokens that no grant has. A token gives nothing that its grant does not give without it.
+func (s *Service) checkTokens(ctx context.Context, tokens []string) error {
+	for _, t := range tokens {
+		if _, err := s.byToken(ctx, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Service) byToken(ctx context.Context, token string) (*grant, error) {
+	list, err := s.view(ctx, record.Match{Index: "token", Value: record.Token("", token)})
+	if err != nil {
+		return nil, err
+	}
+	if len(list) == 0 {
+		return nil, errs.Named(errs.Invalid, "InvalidGrantTokenException", "The grant token is not valid.")
+	}
+	return &list[0], nil
+}
+
 // RevokeGrant ends a grant at once.
 func (s *Service) RevokeGrant(ctx context.Context, in *api.RevokeGrantInput) (*api.RevokeGrantOutput, error) {
 	k, err := s.findKey(ctx, in.KeyId)
@@ -315,14 +357,7 @@ func (s *Service) RetireGrant(ctx context.Context, in *api.RetireGrantInput) (*a
 func (s *Service) retired(ctx context.Context, in *api.RetireGrantInput) (*grant, error) {
 	switch {
 	case in.GrantToken != "" && in.KeyId == "" && in.GrantId == "":
-		list, err := s.view(ctx, record.Match{Index: "token", Value: record.Token("", in.GrantToken)})
-		if err != nil {
-			return nil, err
-		}
-		if len(list) == 0 {
-			return nil, errs.Named(errs.Invalid, "InvalidGrantTokenException", "The grant token is not valid.")
-		}
-		return &list[0], nil
+		return s.byToken(ctx, in.GrantToken)
 	case in.GrantToken == "" && in.KeyId != "" && in.GrantId != "":
 		k, err := s.findKey(ctx, in.KeyId)
 		if err != nil {

@@ -255,8 +255,42 @@ func TestRotation(t *testing.T) {
 	if !*st.KeyRotationEnabled || !st.NextRotationDate.Equal(w.now.AddDate(0, 0, 90)) {
 		t.Errorf("status = %+v", st)
 	}
+	w.now = w.now.AddDate(0, 0, 80)
+	due := st.NextRotationDate
+	status := func() *api.GetKeyRotationStatusOutput {
+		return w.must(&api.GetKeyRotationStatusInput{KeyId: arn}).(*api.GetKeyRotationStatusOutput)
+	}
+	w.must(&api.RotateKeyOnDemandInput{KeyId: arn}) // as the reference of RotateKeyOnDemand says: the schedule stays
+	if st := status(); !st.NextRotationDate.Equal(due) {
+		t.Errorf("after a rotation on demand the next is due at %v, want %v", st.NextRotationDate, due)
+	}
+	w.must(&api.EnableKeyRotationInput{KeyId: arn, RotationPeriodInDays: aws.Ptr(int32(100))})
+	if st := status(); !st.NextRotationDate.Equal(due.AddDate(0, 0, 10)) {
+		t.Errorf("with another period the next is due at %v, want %v", st.NextRotationDate, due.AddDate(0, 0, 10))
+	}
+	w.must(&api.ScheduleKeyDeletionInput{KeyId: arn})
+	if st := status(); *st.KeyRotationEnabled || st.NextRotationDate != (time.Time{}) {
+		t.Errorf("pending deletion: %+v", st)
+	}
+	w.must(&api.CancelKeyDeletionInput{KeyId: arn})
+	w.now = w.now.AddDate(0, 0, 300) // disabled, it does not rotate
+	if err := w.Tick(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(w.must(&api.ListKeyRotationsInput{KeyId: arn}).(*api.ListKeyRotationsOutput).Rotations); n != 3 {
+		t.Errorf("%d rotations, want 3", n)
+	}
+	w.must(&api.EnableKeyInput{KeyId: arn})
+	for range 2 { // at once, and once
+		if err := w.Tick(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if st, n := status(), len(w.must(&api.ListKeyRotationsInput{KeyId: arn}).(*api.ListKeyRotationsOutput).Rotations); n != 4 || !st.NextRotationDate.Equal(w.now.AddDate(0, 0, 100)) {
+		t.Errorf("%d rotations, want 4; the next is due at %v", n, st.NextRotationDate)
+	}
 	w.must(&api.DisableKeyRotationInput{KeyId: arn})
-	for range 24 {
+	for range 23 {
 		w.must(&api.RotateKeyOnDemandInput{KeyId: arn})
 	}
 	_, err := w.do(root(), &api.RotateKeyOnDemandInput{KeyId: arn})
@@ -330,7 +364,15 @@ func TestGrants(t *testing.T) {
 	_, err := w.do(user("u"), &api.GenerateDataKeyInput{KeyId: arn, KeySpec: "AES_256", EncryptionContext: map[string]string{"a": "1"}})
 	denied(t, err, "another operation")
 	in.Name, in.Constraints = "", &api.GrantConstraints{EncryptionContextEquals: map[string]string{"c": "3"}}
-	w.must(in)
+	token := w.must(in).(*api.CreateGrantOutput).GrantToken
+	for _, c := range []struct{ token, want string }{{token, ""}, {"never given", "InvalidGrantTokenException"}} {
+		_, err := w.do(user("u"), &api.EncryptInput{KeyId: arn, Plaintext: []byte("x"), EncryptionContext: map[string]string{"c": "3"}, GrantTokens: []string{c.token}})
+		if c.want == "" && err != nil {
+			t.Errorf("with the grant's token: %v", err)
+		} else if c.want != "" {
+			named(t, err, c.want)
+		}
+	}
 	if err := enc("u", map[string]string{"c": "3"}); err != nil {
 		t.Errorf("an equal context: %v", err)
 	}

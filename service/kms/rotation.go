@@ -41,8 +41,9 @@ func (s *Service) GetKeyRotationStatus(ctx context.Context, in *api.GetKeyRotati
 	if err != nil {
 		return nil, err
 	}
-	out := &api.GetKeyRotationStatusOutput{KeyId: k.ARN, KeyRotationEnabled: aws.Ptr(k.RotationDays > 0)}
-	if k.RotationDays > 0 {
+	on := k.RotationDays > 0 && k.State != keyring.PendingDeletion // comes back with the key
+	out := &api.GetKeyRotationStatusOutput{KeyId: k.ARN, KeyRotationEnabled: &on}
+	if on {
 		out.RotationPeriodInDays, out.NextRotationDate = aws.Ptr(int32(k.RotationDays)), k.NextRotation()
 	}
 	return out, nil

@@ -61,7 +61,7 @@ func (r *Ring) change(name string, fn func(*Key) error) error {
 // bury turns a key into its tombstone.
 func (r *Ring) bury(k *Key) {
 	if k.State != Deleted {
-		k.State, k.DeleteAt, k.Versions, k.RotationDays = Deleted, r.now(), nil, 0
+		k.State, k.DeleteAt, k.Versions, k.RotationDays, k.RotationFrom = Deleted, r.now(), nil, 0, time.Time{}
 	}
 }
 
@@ -168,7 +168,7 @@ func (r *Ring) CancelDeletion(name string) error {
 	})
 }
 
-// SetRotation sets the period of automatic rotation in days; 0 turns it off.
+// SetRotation sets the period of automatic rotation in days; 0 turns it off. Another period counts from where the one before did.
 func (r *Ring) SetRotation(name string, days int) error {
 	return r.change(name, func(k *Key) error {
 		if err := r.notPending(k); err != nil {
@@ -176,6 +176,12 @@ func (r *Ring) SetRotation(name string, days int) error {
 		}
 		if k.State == Disabled {
 			return k.usable(r.now())
+		}
+		switch {
+		case days == 0:
+			k.RotationFrom = time.Time{}
+		case k.RotationDays == 0:
+			k.RotationFrom = r.now()
 		}
 		k.RotationDays = days
 		return nil
@@ -217,7 +223,7 @@ func (r *Ring) Tick() (deleted, rotated []*Key, err error) {
 			case k.State == PendingDeletion && !k.exists(now):
 				r.bury(k)
 			case k.State == Enabled && !next.IsZero() && !now.Before(next):
-				k.addVersion(now, false)
+				k.rotate(now)
 			default:
 				return nil // changed meanwhile
 			}

@@ -39,7 +39,9 @@ type Key struct {
 	// DeleteAt is set while PendingDeletion; from then on the key is gone. For Deleted keys it is when that happened.
 	DeleteAt time.Time `json:"deleteAt,omitzero"`
 	// RotationDays is the period of automatic rotation; 0 = off.
-	RotationDays int       `json:"rotationDays,omitempty"`
+	RotationDays int `json:"rotationDays,omitempty"`
+	// RotationFrom is when the period began: automatic rotation was turned on then, or was last due. A rotation on demand leaves it.
+	RotationFrom time.Time `json:"rotationFrom,omitzero"`
 	Versions     []Version `json:"-"`
 }
 
@@ -51,7 +53,21 @@ func (k *Key) NextRotation() time.Time {
 	if k.RotationDays == 0 || len(k.Versions) == 0 {
 		return time.Time{}
 	}
-	return k.Versions[len(k.Versions)-1].Created.AddDate(0, 0, k.RotationDays)
+	from := k.RotationFrom
+	if from.IsZero() { // of a ring from before this was kept
+		from = k.Versions[len(k.Versions)-1].Created
+	}
+	return from.AddDate(0, 0, k.RotationDays)
+}
+
+// rotate gives the key its automatic rotation. The schedule stays; only a rotation that is late by a whole period, because the key was disabled or nothing ran,
+// begins it anew.
+func (k *Key) rotate(now time.Time) {
+	due := k.NextRotation()
+	k.addVersion(now, false)
+	if k.RotationFrom = due; !now.Before(k.NextRotation()) {
+		k.RotationFrom = now
+	}
 }
 
 // usable returns why the key may not be used at this moment, or nil.
