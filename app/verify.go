@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -128,6 +129,9 @@ func verifyKeys(ctx context.Context, cfg *Config, v *Verified, say sayer) (usabl
 // store is still checked by itself.
 func verifyStores(ctx context.Context, cfg *Config, version string, log *slog.Logger, v *Verified, say sayer, o *VerifyOptions) (err error) {
 	e, services, opened := openAll(ctx, cfg, version, log)
+	if opened != nil && away(cfg, opened) {
+		return opened
+	}
 	if opened != nil {
 		say("services", "they cannot start: "+opened.Error(), mendService)
 		if e, err = openBare(ctx, cfg, say); err != nil {
@@ -277,6 +281,13 @@ func openAll(ctx context.Context, cfg *Config, version string, log *slog.Logger)
 		return nil, nil, errors.Join(err, e.close())
 	}
 	return e, s, nil
+}
+
+// away reports whether the stores did not open for something that is no damage: a database or an S3 that cannot be used, a disk without room. Then nothing can be said of
+// the data.
+func away(cfg *Config, err error) bool {
+	elsewhere := cfg.Records != "" || cfg.Blobs != ""
+	return errors.Is(err, syscall.ENOSPC) || elsewhere && !errs.Is(err, errs.Corrupt)
 }
 
 // openBare opens what can be opened of the stores.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/galen-health/galen/aws/client"
@@ -17,10 +18,15 @@ import (
 func recordsAt(ctx context.Context, url string) finding {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
+	if _, err := postgres.Look(ctx, url); err != nil {
+		what, do, ok := strings.Cut(errs.As(err).Message, ": ")
+		if !ok {
+			do = "correct GALEN_RECORDS or --records"
+		}
+		return finding{fail, "PostgreSQL: " + what, do}
+	}
 	at, skew, err := postgres.Reach(ctx, url)
 	switch {
-	case errs.Is(err, errs.Invalid):
-		return finding{fail, "PostgreSQL: " + errs.As(err).Message, "correct GALEN_RECORDS or --records"}
 	case errs.Is(err, errs.Denied):
 		return finding{fail, "PostgreSQL: " + errs.As(err).Message, "give the user that right, or let another one be the owner"}
 	case err != nil:

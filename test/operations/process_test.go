@@ -140,3 +140,12 @@ func (s *slowBody) Read(p []byte) (int, error) {
 	<-s.letGo
 	return s.rest.Read(p)
 }
+
+// stop ends the server as an operator does.
+func (p *process) stop() {
+	p.t.Helper()
+	p.signal(syscall.SIGTERM)
+	if s := p.wait(); s.ExitCode() != 0 {
+		p.t.Fatalf("the server ended with %v", s)
+	}
+}
