@@ -42,6 +42,7 @@ type engines struct {
 	openid     *openid.Service
 	root       Credentials
 	generated  Credentials
+	first      bool                          // no start of this folder has come to serve yet
 	ticks      []func(context.Context) error // periodic work of services
 	runs       []func(context.Context) error // work of services that goes on until its context ends
 	closers    []func() error                // in the order of opening
@@ -58,6 +59,9 @@ func openEngines(ctx context.Context, cfg *Config, log *slog.Logger, local *edge
 		}
 	}()
 	if err := CheckFolder(*cfg); err != nil {
+		return e, err
+	}
+	if e.first, err = firstStart(cfg); err != nil {
 		return e, err
 	}
 	root, err := rootKey(ctx, cfg)
@@ -144,20 +148,20 @@ func (e *engines) start(ctx context.Context, group *sync.WaitGroup) {
 	}
 }
 
-// tick does what services ask for once a minute: scheduled key deletions, sweeps.
+// tick does what services ask for at the start, when it may be overdue, and once a minute: scheduled key deletions and rotations, sweeps.
 func (e *engines) tick(ctx context.Context) {
 	t := time.NewTicker(time.Minute)
 	defer t.Stop()
 	for {
+		for _, fn := range e.ticks {
+			if err := fn(ctx); err != nil && ctx.Err() == nil {
+				e.log.Error("periodic work failed", "error", err)
+			}
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-t.C:
-			for _, fn := range e.ticks {
-				if err := fn(ctx); err != nil && ctx.Err() == nil {
-					e.log.Error("periodic work failed", "error", err)
-				}
-			}
 		}
 	}
 }
