@@ -36,6 +36,7 @@ func copyFolder(t testing.TB, from, to string) {
 // TestThreeProcesses: three processes write, deliver events and run jobs on one database under kill -9 at random, PostgreSQL itself among the killed. Nothing that
 // was acknowledged is lost, no event is missing, none comes under two ids, and each job has its effect once.
 func TestThreeProcesses(t *testing.T) {
+	t.Parallel()
 	server := pgtest.Start(t)
 	url := server.Database(t)
 	ctx := context.Background()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -82,6 +83,8 @@ type turn struct {
 	ctx context.Context
 	at  int64 // the batch's time
 
+	reading atomic.Bool // an answer is waited for
+
 	mu  sync.Mutex
 	err error // the first failure of the connection or a statement
 }
@@ -92,7 +95,9 @@ func (t *turn) read(ctx context.Context, sql string, args []any, row func(pgx.Ro
 	if t.err != nil {
 		return failure(t.err)
 	}
+	t.reading.Store(true)
 	err := ask(ctx, t.c.conn, sql, args, row)
+	t.reading.Store(false)
 	var ours *errs.Error
 	if err != nil && !errors.As(err, &ours) {
 		t.err = err // the transaction is of no use any more
@@ -366,10 +371,14 @@ func (g *commitment) make(ctx context.Context, i *item) error {
 	select {
 	case o = <-i.made:
 	case <-late.C:
+		slow := errs.New(errs.Timeout, "the batch takes too long while others wait for it: nothing was written")
+		if turn.reading.Load() {
+			slow = errs.New(errs.Unavailable, "the record database takes too long to answer: nothing was written")
+		}
 		cancel() // a read in progress ends, and the connection with it
 		_ = turn.end()
 		i.late = true
-		i.done <- outcome{err: errs.New(errs.Timeout, "the batch takes too long while others wait for it: nothing was written")}
+		i.done <- outcome{err: slow}
 		return errLate
 	}
 	err := turn.end()

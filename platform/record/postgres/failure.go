@@ -14,7 +14,7 @@ import (
 
 // lost reports that the connection is gone, or the server is about to end it: what was asked may be asked again on another one.
 func lost(err error) bool {
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) && !mute(err) {
 		return false
 	}
 	if errors.Is(err, errLost) {
@@ -34,6 +34,12 @@ func lost(err error) bool {
 		strings.Contains(err.Error(), "conn closed")
 }
 
+// mute reports that a server did not answer to a new connection in time, which is no time limit of the caller's.
+func mute(err error) bool {
+	var refused *pgconn.ConnectError
+	return errors.As(err, &refused) && !errors.Is(err, context.Canceled)
+}
+
 // repeatable reports that the server asks for another try.
 func repeatable(err error) bool {
 	var pg *pgconn.PgError
@@ -47,7 +53,7 @@ func failure(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &ours), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case errors.As(err, &ours), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded) && !mute(err):
 		return err
 	case errors.As(err, &pg):
 		return answer(pg)

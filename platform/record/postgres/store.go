@@ -22,6 +22,8 @@ type Options struct {
 	Now func() time.Time // nil = time.Now
 	// Patience is how long a read or a batch waits for a server that is away, before it is errs.Unavailable; 0 = 15 s.
 	Patience time.Duration
+	// Watch is how long an answer may take before the server is asked whether it is there at all; 0 = 5 s.
+	Watch time.Duration
 	// Settle is how long the fate of a transaction is asked for whose answer was lost; 0 = 60 s.
 	Settle time.Duration
 }
@@ -44,6 +46,7 @@ type Store struct {
 	queue    queue
 	inUse    guard.InUse
 	stop     context.CancelFunc
+	unwatch  context.CancelFunc // after all that it watches
 	work     sync.WaitGroup
 
 	// One space is made or dropped at a time: it waits for the line with a connection that batches in their turn may need for a new name.
@@ -77,11 +80,20 @@ func Open(ctx context.Context, url string, ring key.Ring, opts Options) (*Store,
 	if s.settle <= 0 {
 		s.settle = time.Minute
 	}
+	if opts.Watch <= 0 {
+		opts.Watch = watchAfter
+	}
+	watch := newWatch(cfg.ConnConfig, opts.Watch, s.patience)
+	watching, unwatch := context.WithCancel(context.Background())
+	s.unwatch = unwatch
+	go watch.run(watching)
 	s.queue.init()
 	if s.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil { // connects when it is used
+		unwatch()
 		return nil, failure(err)
 	}
 	if err := s.retry(ctx, func() error { return s.begin(ctx) }); err != nil { // PostgreSQL may be starting too
+		unwatch()
 		s.pool.Close()
 		return nil, failure(err)
 	}
@@ -183,6 +195,7 @@ func (s *Store) Close() error {
 	if !s.inUse.Close() {
 		return nil
 	}
+	defer s.unwatch()
 	s.stop()
 	s.work.Wait()
 	closed := make(chan struct{})
