@@ -8,6 +8,7 @@ import (
 
 	"github.com/galen-health/galen/platform/blob"
 	"github.com/galen-health/galen/platform/key"
+	"github.com/galen-health/galen/platform/span"
 )
 
 // meteredBlobs counts what goes in and out of a back end, in bytes of the plaintext.
@@ -36,28 +37,46 @@ func (m *meteredBlobs) landed(i blob.Info, err error) (blob.Info, error) {
 
 // Put implements blob.Store.
 func (m *meteredBlobs) Put(ctx context.Context, ref key.Ref, r io.Reader) (blob.Info, error) {
-	return m.landed(m.blobs.Put(ctx, ref, r))
+	ctx, part := span.Begin(ctx, "blob.write", "")
+	i, err := m.landed(m.blobs.Put(ctx, ref, r))
+	part.End(err)
+	return i, err
 }
 
 // Create implements blob.Store.
 func (m *meteredBlobs) Create(ctx context.Context, ref key.Ref) (blob.Writer, error) {
+	_, part := span.Begin(ctx, "blob.write", "")
 	w, err := m.blobs.Create(ctx, ref)
 	if err != nil {
+		part.End(err)
 		return nil, err
 	}
-	return meteredWriter{w, m}, nil
+	return meteredWriter{w, m, part}, nil
 }
 
 type meteredWriter struct {
 	blob.Writer
-	m *meteredBlobs
+	m    *meteredBlobs
+	part span.Part
 }
 
-func (w meteredWriter) Commit() (blob.Info, error) { return w.m.landed(w.Writer.Commit()) }
+func (w meteredWriter) Commit() (blob.Info, error) {
+	i, err := w.m.landed(w.Writer.Commit())
+	w.part.End(err)
+	return i, err
+}
+
+// Abort implements blob.Writer.
+func (w meteredWriter) Abort() {
+	w.Writer.Abort()
+	w.part.End(nil)
+}
 
 // Open implements blob.Store.
 func (m *meteredBlobs) Open(ctx context.Context, id blob.ID, r blob.Range) (io.ReadCloser, error) {
+	ctx, part := span.Begin(ctx, "blob.open", "")
 	rc, err := m.blobs.Open(ctx, id, r)
+	part.End(err)
 	if err != nil {
 		return nil, err
 	}

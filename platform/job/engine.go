@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/record"
 )
@@ -36,6 +38,8 @@ type Config struct {
 	Rescan time.Duration
 	// Log gets what no caller can be told (a panic in a Run); nil = slog.Default().
 	Log *slog.Logger
+	// Tracer gets a span of each attempt, under which the engines' spans stand; nil = none.
+	Tracer trace.Tracer
 }
 
 // Engine runs the jobs of one store. Make it with New, Register the kinds, then Run it in a goroutine.
@@ -104,6 +108,9 @@ func New(store record.Store, cfg Config) (*Engine, error) {
 		wake: make(chan struct{}, 1),
 	}, nil
 }
+
+// Trace gives the tracer later than New; before Run.
+func (e *Engine) Trace(t trace.Tracer) { e.cfg.Tracer = t }
 
 // longestPause is about what backoff gives at most.
 const longestPause = 6 * time.Minute

@@ -22,6 +22,7 @@ type run struct {
 	lease  int64 // fencing token
 	kind   Kind
 	cancel context.CancelCauseFunc
+	err    error // of the attempt, for its span
 
 	mu          sync.Mutex
 	s           *stored // as claimed or last saved
@@ -76,6 +77,8 @@ func (e *Engine) launch(space record.Space, id string, kind Kind, s *stored) {
 
 // attempt renews the lease while the work goes on and writes down how it ended.
 func (r *run) attempt(ctx context.Context) {
+	ctx, tell := r.traced(ctx)
+	defer tell()
 	ended := make(chan struct{})
 	var renewing sync.WaitGroup
 	renewing.Go(func() { r.renew(ctx, ended) })
@@ -110,6 +113,9 @@ func (r *run) work(ctx context.Context) func(*stored) {
 	}
 	err := guard(r.e, r.id, func() error { return r.kind.Run(ctx, r) })
 	cause := context.Cause(ctx)
+	if r.err = err; cause != nil {
+		r.err = nil // it was told to end
+	}
 	switch {
 	case err == nil:
 		return func(s *stored) { s.LastError = ""; s.end(Done, time.Now().UTC()) }
@@ -233,8 +239,7 @@ func (r *run) change(ctx context.Context, fn func(*stored)) error {
 		return jobs.Replace(tx, r.id, s, version)
 	})
 	switch {
-	case errors.Is(err, errNotOurs):
-		return nil
+	case errors.Is(err, errNotOurs): // now says how it ended
 	case errs.Is(err, errs.NotFound), errs.Is(err, errs.Gone):
 		return ErrLeaseLost // the space or the job is gone: nobody wants the result
 	case err != nil:

@@ -13,6 +13,7 @@ import (
 
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/limits"
+	"github.com/galen-health/galen/platform/span"
 )
 
 // ChildArg is the hidden subcommand that makes this binary the child: the program's main must call duck.Main when it is the first argument.
@@ -81,7 +82,9 @@ func (e *Engine) Names(ctx context.Context, query, database string) ([]Name, err
 const DataCatalog = "awsdatacatalog"
 
 // Run runs a query and calls fn with each page of its result, at least once. The error of fn ends the query.
-func (e *Engine) Run(ctx context.Context, q Query, fn func(Page) error) error {
+func (e *Engine) Run(ctx context.Context, q Query, fn func(Page) error) (err error) {
+	ctx, part := span.Begin(ctx, "sql.query", "")
+	defer func() { part.End(err) }()
 	req := Request{SQL: q.SQL, Database: q.Database}
 	var files []*os.File
 	defer func() {
@@ -107,7 +110,7 @@ func (e *Engine) Run(ctx context.Context, q Query, fn func(Page) error) error {
 	}
 	var columns []Column
 	pages := 0
-	err := e.run(ctx, req, files, func(m *Message) error {
+	err = e.run(ctx, req, files, func(m *Message) error {
 		if m.Columns != nil {
 			columns = m.Columns
 		}

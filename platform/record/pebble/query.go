@@ -7,6 +7,7 @@ import (
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/record"
 	"github.com/galen-health/galen/platform/record/cursor"
+	"github.com/galen-health/galen/platform/span"
 )
 
 // maxLimit bounds a page.
@@ -41,6 +42,8 @@ func (v *view) Count(ctx context.Context, kind string, where record.Expr) (n int
 
 // Query implements record.View.
 func (v *view) Query(ctx context.Context, q record.Query) (page *record.Page, err error) {
+	ctx, part := span.Begin(ctx, "record.query", q.Kind)
+	defer func() { part.End(err) }()
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/record"
+	"github.com/galen-health/galen/platform/span"
 )
 
 // errRetry says that a record changed after the batch saw it, or that the batch was overtaken: it is made again.
@@ -18,7 +19,9 @@ var errRetry = errors.New("record: a batch met another's change")
 const maxRetries = 50
 
 // Update implements record.Store.
-func (s *Store) Update(ctx context.Context, name record.Space, locks []string, fn func(record.Tx) error) (record.Commit, error) {
+func (s *Store) Update(ctx context.Context, name record.Space, locks []string, fn func(record.Tx) error) (c record.Commit, err error) {
+	ctx, part := span.Begin(ctx, "record.update", "")
+	defer func() { part.End(err) }()
 	done, err := s.use()
 	if err != nil {
 		return record.Commit{}, err

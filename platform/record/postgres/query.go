@@ -11,6 +11,7 @@ import (
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/record"
 	"github.com/galen-health/galen/platform/record/cursor"
+	"github.com/galen-health/galen/platform/span"
 )
 
 // maxLimit bounds a page.
@@ -45,7 +46,9 @@ func (v *view) Count(ctx context.Context, kind string, where record.Expr) (n int
 }
 
 // Query implements record.View.
-func (v *view) Query(ctx context.Context, q record.Query) (*record.Page, error) {
+func (v *view) Query(ctx context.Context, q record.Query) (_ *record.Page, err error) {
+	ctx, part := span.Begin(ctx, "record.query", q.Kind)
+	defer func() { part.End(err) }()
 	c, o, err := v.compiler(ctx, q.Kind)
 	if err != nil {
 		return nil, err

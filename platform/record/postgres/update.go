@@ -8,6 +8,7 @@ import (
 
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/record"
+	"github.com/galen-health/galen/platform/span"
 )
 
 // lockSlots is how many rows the named locks share. Two names in one slot cost a batch that is made twice, nothing else.
@@ -27,7 +28,9 @@ func slotsOf(space record.Space, locks []string) []int32 {
 }
 
 // Update implements record.Store.
-func (s *Store) Update(ctx context.Context, name record.Space, locks []string, fn func(record.Tx) error) (record.Commit, error) {
+func (s *Store) Update(ctx context.Context, name record.Space, locks []string, fn func(record.Tx) error) (c record.Commit, err error) {
+	ctx, part := span.Begin(ctx, "record.update", "")
+	defer func() { part.End(err) }()
 	done, err := s.use()
 	if err != nil {
 		return record.Commit{}, err
