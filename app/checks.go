@@ -109,8 +109,10 @@ func (e *engines) askAudit(dir string) error {
 	if err := e.audit.Err(); err != nil {
 		return err
 	}
-	if _, err := os.Stat(dir); err != nil {
-		return errs.Wrap(errs.Unavailable, err, "the folder of the audit log cannot be looked at")
+	for _, name := range []string{"journal", "log/.state/treeState"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			return errs.Wrap(errs.Unavailable, err, "the folder of the audit log cannot be looked at")
+		}
 	}
 	return nil
 }

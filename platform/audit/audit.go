@@ -49,5 +49,7 @@ type Filter struct {
 	Start, End                                                time.Time
 	ID, Name, Source, Principal, AccessKeyID, Resource, Error string
 	Username, ResourceType                                    string // see Entry.Username and ResourceType
+	Entity                                                    string // see Entry.Entity
 	ReadOnly                                                  *bool
+	Where                                                     func(*Entry) bool // decides on what the others leave; it finds nothing by itself
 }

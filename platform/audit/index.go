@@ -21,10 +21,10 @@ import (
 )
 
 // Space of the look-up index. It is derived: dropping it makes the next start read the log anew.
-const Space record.Space = "audit.index"
+const Space record.Space = "audit.index.2"
 
-// formerSpace had a record an entry.
-const formerSpace record.Space = "audit"
+// formerSpaces had a record an entry, and bundles without the resources that entries are about.
+var formerSpaces = []record.Space{"audit", "audit.index"}
 
 // bundleSize is how many entries the log keeps together in a file (C2SP tlog-tiles).
 const bundleSize = 256
@@ -54,6 +54,11 @@ var indexed = []struct {
 	{"resource", func(e *Entry, to sink) {
 		for _, r := range e.Resources {
 			to.add(r)
+		}
+	}},
+	{"entity", func(e *Entry, to sink) {
+		if v := e.Entity(); v != "" {
+			to.add(v)
 		}
 	}},
 	{"resourcetype", func(e *Entry, to sink) {
@@ -194,12 +199,17 @@ func openIndex(ctx context.Context, store record.Store, server string, reader te
 	if err := store.Declare(Kinds()...); err != nil {
 		return nil, err
 	}
-	if err := store.DropSpace(ctx, formerSpace); err != nil {
-		return nil, err
+	of := func(space record.Space) record.Space {
+		if server != "" {
+			space += "/" + record.Space(server)
+		}
+		return space
 	}
-	space := Space
-	if server != "" {
-		space += "/" + record.Space(server)
+	space := of(Space)
+	for _, s := range formerSpaces {
+		if err := store.DropSpace(ctx, of(s)); err != nil {
+			return nil, err
+		}
 	}
 	if err := store.CreateSpace(ctx, space, key.Ref{}); err != nil {
 		return nil, err

@@ -266,7 +266,7 @@ func (m *Merkle) integrate(ctx context.Context) {
 		if m.failed.Load() != nil {
 			continue
 		}
-		if err := m.grow(ctx); err != nil && ctx.Err() == nil {
+		if err := m.grow(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, errLater) {
 			m.fail(err)
 			m.cfg.Log.Error("the audit log cannot take entries any more; nothing is served without it", "error", err.Error())
 		}
@@ -286,6 +286,9 @@ func (m *Merkle) grow(ctx context.Context) error {
 		m.mu.Unlock()
 		if done {
 			return nil
+		}
+		if err := m.ground(); err != nil {
+			return err
 		}
 		futures := make([]tessera.IndexFuture, len(batch))
 		for i, b := range batch {
@@ -364,7 +367,9 @@ func (m *Merkle) Close(ctx context.Context) error {
 	poke(m.arrived)
 	m.writer.Wait()
 	err := m.settle(ctx)
-	err = errors.Join(err, m.shutdown(ctx), m.published(ctx))
+	if err == nil { // else there is nothing to wait for
+		err = errors.Join(m.shutdown(ctx), m.published(ctx))
+	}
 	m.stop()
 	m.workers.Wait()
 	if m.index != nil { // the index remembers how long the log was; full bundles can wait for the next start

@@ -118,7 +118,7 @@ func (c *candidates) more(ctx context.Context) error {
 // wants are the attributes that a filter asks for.
 func (f *Filter) wants() map[string]string {
 	all := map[string]string{"id": f.ID, "name": f.Name, "source": f.Source, "principal": f.Principal, "key": f.AccessKeyID, "resource": f.Resource, "error": f.Error,
-		"username": f.Username, "resourcetype": f.ResourceType}
+		"username": f.Username, "resourcetype": f.ResourceType, "entity": f.Entity}
 	if f.ReadOnly != nil {
 		all["readonly"] = fmt.Sprint(*f.ReadOnly)
 	}
@@ -165,6 +165,9 @@ func (f *Filter) matches(e *Entry) bool {
 		if i.values(e, &w); !w.came {
 			return false
 		}
+	}
+	if f.Where != nil && !f.Where(e) {
+		return false
 	}
 	at := e.Time.Truncate(time.Microsecond)
 	return (f.Start.IsZero() || !at.Before(f.Start.Truncate(time.Microsecond))) && (f.End.IsZero() || !at.After(f.End.Truncate(time.Microsecond)))

@@ -13,6 +13,14 @@ func (e *Entry) Username() string {
 	return e.Principal
 }
 
+// Entity is the FHIR resource that the call was about, as Type/id; "" when it was not about one.
+func (e *Entry) Entity() string {
+	if id := e.Parameters["resourceId"]; id != "" {
+		return e.Parameters["resourceType"] + "/" + id
+	}
+	return ""
+}
+
 // resourceTypes are CloudFormation's names of what an ARN's service and first word of the resource stand for.
 var resourceTypes = map[string]string{
 	"kms/key": "AWS::KMS::Key", "kms/alias": "AWS::KMS::Alias",

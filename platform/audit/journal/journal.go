@@ -7,8 +7,10 @@ package journal
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"strconv"
+	"syscall"
 
 	"github.com/galen-health/galen/platform/disk"
 	"github.com/galen-health/galen/platform/errs"
@@ -84,6 +86,9 @@ func (j *Journal) Append(entries [][]byte) error {
 	if err := j.file.Sync(); err != nil {
 		return j.broke(err)
 	}
+	if removed(j.file) { // what is synced to it is nowhere
+		return j.broke(fmt.Errorf("its file %s was removed", fileName(j.number)))
+	}
 	j.size += int64(len(j.buffer))
 	j.next += uint64(len(entries))
 	j.prev = [macSize]byte(j.buffer[len(j.buffer)-macSize:])
@@ -91,6 +96,16 @@ func (j *Journal) Append(entries [][]byte) error {
 		j.buffer = nil
 	}
 	return nil
+}
+
+// removed reports whether a file has no name any more.
+func removed(f disk.File) bool {
+	info, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t) // a disk of tests has none
+	return ok && st.Nlink == 0
 }
 
 func (j *Journal) broke(err error) error {
