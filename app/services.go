@@ -90,7 +90,7 @@ func openServices(ctx context.Context, cfg *Config, e *engines, local *edge.Loca
 	out.add(cfg, "eventbridge", eventsapi.Contract, rules)
 	out.add(cfg, "cloudtrail", trailapi.Contract, cloudtrail.New(e.audit, nil))
 
-	fhir, err := healthlake.New(ctx, healthlake.Config{Records: e.records, Jobs: e.jobs, Keys: e.keys, Guard: keys, Roles: e.roles, Authorizer: e.authorizer, S3: s3client,
+	fhir, err := healthlake.New(ctx, healthlake.Config{Records: e.records, Jobs: e.jobs, Keys: e.keys, Guard: keys, Roles: e.roles, Authorizer: e.authorizer, S3: s3client, Audit: e.audit,
 		Account: cfg.Account, Region: cfg.Region, BaseURL: cfg.base(), Version: version})
 	if err != nil {
 		return nil, err

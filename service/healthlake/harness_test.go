@@ -18,12 +18,13 @@ import (
 // lab is the service over real engines, with the routes mounted as the edge mounts them.
 type lab struct {
 	*testbed.Engines
-	t      testing.TB
-	s      *Service
-	s3     *testbed.Objects
-	mux    *http.ServeMux
-	denied map[string]bool // actions that the policy forbids
-	store  string
+	t       testing.TB
+	s       *Service
+	s3      *testbed.Objects
+	mux     *http.ServeMux
+	denied  map[string]bool // actions that the policy forbids
+	store   string
+	entries entries
 }
 
 func newLab(t testing.TB) *lab {
@@ -36,7 +37,7 @@ func labIn(t testing.TB, dir string, obj *testbed.Objects) *lab {
 	t.Helper()
 	l := &lab{Engines: testbed.Open(t, dir), t: t, s3: obj, denied: map[string]bool{}, mux: http.NewServeMux()}
 	var err error
-	l.s, err = New(l.Ctx, Config{Records: l.Records, Jobs: l.Jobs, Keys: l.Keys, Guard: testbed.KeyPolicy{}, Roles: testbed.Roles(servicePrincipal), Authorizer: l, S3: obj,
+	l.s, err = New(l.Ctx, Config{Records: l.Records, Jobs: l.Jobs, Keys: l.Keys, Guard: testbed.KeyPolicy{}, Roles: testbed.Roles(servicePrincipal), Authorizer: l, S3: obj, Audit: &l.entries,
 		Account: testbed.Account, Region: testbed.Region, BaseURL: "http://galen.test"})
 	if err != nil {
 		t.Fatal(err)

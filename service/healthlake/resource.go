@@ -119,6 +119,9 @@ func one(tx record.Tx, typ string, where record.Expr) (*record.Version, error) {
 
 // answer writes a resource that was made, changed or read, with its headers, as Prefer wants it (R4 http.html#ops).
 func (q *request) answer(status int, kind, id string, body []byte, version int64, at time.Time, issues fhir.Issues) error {
+	if q.id == "" { // the resource's id is in no path: it was given now, or found
+		httproute.Note(q.r.Context(), "resourceId", id)
+	}
 	h := q.w.Header()
 	h.Set("ETag", fhir.ETag(version))
 	h.Set("Last-Modified", at.UTC().Format(http.TimeFormat))

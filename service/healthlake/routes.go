@@ -82,7 +82,7 @@ var roots = []string{"/datastore/{datastoreId}/r4", "/fhir/{datastoreId}"}
 
 // Routes registers the FHIR interactions with the edge.
 func (s *Service) Routes() []httproute.Route {
-	var out []httproute.Route
+	out := s.auditRoutes()
 	for _, root := range roots {
 		for _, in := range interactions {
 			out = append(out, httproute.Route{

@@ -9,6 +9,7 @@ import (
 
 	api "github.com/galen-health/galen/aws/healthlake"
 	"github.com/galen-health/galen/aws/s3"
+	"github.com/galen-health/galen/platform/audit"
 	"github.com/galen-health/galen/platform/authz"
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/event"
@@ -27,6 +28,7 @@ type Config struct {
 	Roles      authz.Roles      // jobs run under the caller's role
 	Authorizer authz.Authorizer // entries of a Bundle are actions of their own
 	S3         s3.Service       // where import files come from and manifests go
+	Audit      audit.Reader     // what the view of AuditEvents is over
 	Account    string
 	Region     string
 	BaseURL    string // of the AWS endpoint, without a slash at the end: "http://127.0.0.1:8484"

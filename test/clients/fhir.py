@@ -9,7 +9,7 @@ import requests
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from fhirclient.client import FHIRClient
-from fhirclient.models import bundle, humanname, observation, patient
+from fhirclient.models import auditevent, bundle, humanname, observation, patient
 from fhirpy import SyncFHIRClient
 from fhirpy.base.exceptions import ForbiddenError, OperationOutcome, ResourceNotFound
 
@@ -118,6 +118,25 @@ def test_fhirclient():
     whole = bundle.Bundle(server.request_json("Patient/smart-1/$everything"))
     equal(sorted(e.resource.resource_type for e in whole.entry), ["Observation", "Patient"], "$everything")
     read.delete(server)
+
+
+def test_auditview():
+    """The audit log of the data store, as AuditEvents, by the client's own models."""
+    client_ = FHIRClient({"app_id": "suite", "api_base": f"{ENDPOINT}/datastore/{store['id']}/audit/r4"})
+    server = client_.server
+    server.session.auth = Sign()
+    equal([r.type for r in server.capabilityStatement.rest[0].resource], ["AuditEvent"], "its capability statement")
+    seen = auditevent.AuditEvent.where({"patient": "Patient/smart-1", "_count": "2"}).perform(server)
+    equal([r.relation for r in seen.link], ["self", "next"], "pages")
+    of = auditevent.AuditEvent.where({"patient": "Patient/smart-1", "action": "U"}).perform_resources(server)
+    equal([(e.subtype[0].code, e.outcome, e.entity[0].what.reference) for e in of], [("update", "0", "Patient/smart-1")] * 2, "who changed the patient")
+    one = auditevent.AuditEvent.read(of[0].id, server)
+    equal(one.as_json(), of[0].as_json(), "read by its id")
+    true(one.agent[0].requestor and one.agent[0].who.identifier.value.startswith("arn:aws:iam::"), "the caller")
+    asked = auditevent.AuditEvent.where({"date": "ge2020", "subtype": "search-type"}).perform_resources(server)
+    true(all(e.entity[0].name == "Patient" and not e.entity[0].query for e in asked[:1]), "a search without what it asked for")
+    status, _, _ = http("GET", f"/datastore/{store['id']}/audit/r4/AuditEvent/nobody", "healthlake", b"", {})
+    equal(status, 404, "an event that is not there")
 
 
 main()
