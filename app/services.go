@@ -69,7 +69,7 @@ func openServices(ctx context.Context, cfg *Config, e *engines, local *edge.Loca
 	}
 	e.ticks = append(e.ticks, keys.Tick)
 	out.add(cfg, "kms", kmsapi.Contract, keys)
-	objects, err := s3.New(ctx, s3.Config{Account: cfg.Account, Region: cfg.Region}, e.records, e.blobs, keys, e.authorizer)
+	objects, err := s3.New(ctx, s3.Config{Account: cfg.Account, Region: cfg.Region, Keys: e.keys}, e.records, e.blobs, keys, e.authorizer)
 	if err != nil {
 		return nil, err
 	}

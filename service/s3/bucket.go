@@ -3,6 +3,7 @@ package s3
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"net/netip"
 	"regexp"
 	"strings"
@@ -16,13 +17,15 @@ import (
 
 // bucket is what is kept of a bucket.
 type bucket struct {
-	Name       string            `json:"name"`
-	Created    time.Time         `json:"created"`
-	Versioning string            `json:"versioning,omitempty"` // "", Enabled or Suspended
-	Policy     string            `json:"policy,omitempty"`
-	Block      publicBlock       `json:"block"`
-	Encryption encryption        `json:"encryption"`
-	Tags       map[string]string `json:"tags,omitempty"`
+	Name       string      `json:"name"`
+	Created    time.Time   `json:"created"`
+	Versioning string      `json:"versioning,omitempty"` // "", Enabled or Suspended
+	Policy     string      `json:"policy,omitempty"`
+	Block      publicBlock `json:"block"`
+	Encryption encryption  `json:"encryption"`
+	// Own is the ARN of the key that bodies are under for which the caller names none. It is destroyed with the bucket. "" = the account's: a bucket from before there were such keys.
+	Own  string            `json:"own,omitempty"`
+	Tags map[string]string `json:"tags,omitempty"`
 	// EventBridge says that changes of objects become events.
 	EventBridge bool `json:"eventBridge,omitempty"`
 }
@@ -90,7 +93,7 @@ func (s *Service) changeBucket(ctx context.Context, name, owner string, fn func(
 	})
 }
 
-// CreateBucket makes a bucket: private, without ACLs, public access blocked, encrypted under the account's own key.
+// CreateBucket makes a bucket: private, without ACLs, public access blocked, encrypted under a key of its own.
 func (s *Service) CreateBucket(ctx context.Context, in *api.CreateBucketInput) (*api.CreateBucketOutput, error) {
 	if err := checkBucketName(in.Bucket); err != nil {
 		return nil, err
@@ -117,9 +120,18 @@ func (s *Service) CreateBucket(ctx context.Context, in *api.CreateBucketInput) (
 	if aws.Val(in.ObjectLockEnabledForBucket) {
 		return nil, notImplemented("Object lock is not supported.")
 	}
-	err := s.update(ctx, "bucket/"+b.Name, func(tx record.Tx) error {
+	if _, err := s.bucket(ctx, b.Name, ""); err == nil {
+		return nil, already()
+	} else if !absent(err) {
+		return nil, err
+	}
+	var err error
+	if b.Own, err = s.cfg.Keys.CreateOwned(ctx, "s3/"+b.Name); err != nil {
+		return nil, err
+	}
+	err = s.update(ctx, "bucket/"+b.Name, func(tx record.Tx) error {
 		if _, _, err := buckets.Get(tx, b.Name); err == nil {
-			return errs.Named(errs.Conflict, "BucketAlreadyOwnedByYou", "Your previous request to create the named bucket succeeded and you already own it.")
+			return already()
 		} else if !absent(err) {
 			return err
 		}
@@ -127,9 +139,17 @@ func (s *Service) CreateBucket(ctx context.Context, in *api.CreateBucketInput) (
 		return buckets.Put(tx, b.Name, b)
 	})
 	if err != nil {
+		switch errs.CodeOf(err) {
+		case errs.Conflict: // no bucket has it; after any other error the batch may yet be found committed, and a key too many holds nothing
+			err = errors.Join(err, s.cfg.Keys.DestroyOwned(context.WithoutCancel(ctx), b.Own))
+		}
 		return nil, err
 	}
 	return &api.CreateBucketOutput{Location: "/" + b.Name, BucketArn: b.arn()}, nil
+}
+
+func already() error {
+	return errs.Named(errs.Conflict, "BucketAlreadyOwnedByYou", "Your previous request to create the named bucket succeeded and you already own it.")
 }
 
 func anyGrant(headers ...string) bool { return strings.Join(headers, "") != "" }
@@ -158,7 +178,7 @@ func (s *Service) GetBucketLocation(ctx context.Context, in *api.GetBucketLocati
 	return out, nil
 }
 
-// DeleteBucket removes an empty bucket; its unfinished uploads go with it.
+// DeleteBucket removes an empty bucket; its unfinished uploads go with it, and its own key: what a disk keeps of its bodies is noise from then on.
 func (s *Service) DeleteBucket(ctx context.Context, in *api.DeleteBucketInput) (*api.DeleteBucketOutput, error) {
 	for {
 		open, err := s.deleteBucket(ctx, in.Bucket, in.ExpectedBucketOwner)
@@ -181,8 +201,9 @@ func (s *Service) deleteBucket(ctx context.Context, name, owner string) (open []
 	gate := s.gate(name)
 	gate.Lock()
 	defer gate.Unlock()
-	err = s.view(ctx, func(v record.View) error {
-		if _, err := s.getBucket(v, name, owner); err != nil {
+	var b *bucket
+	err = s.view(ctx, func(v record.View) (err error) {
+		if b, err = s.getBucket(v, name, owner); err != nil {
 			return err
 		}
 		for _, kind := range []string{objects.Name, versions.Name} {
@@ -203,7 +224,18 @@ func (s *Service) deleteBucket(ctx context.Context, name, owner string) (open []
 	if err != nil || len(open) > 0 {
 		return open, err
 	}
-	return nil, s.update(ctx, "bucket/"+name, func(tx record.Tx) error { return tx.Purge(buckets.Name, name) })
+	if err := s.update(ctx, "bucket/"+name, func(tx record.Tx) error {
+		if b.Own != "" {
+			if err := garbages.Put(tx, b.Own, &garbage{Key: b.Own, Since: tx.Time()}); err != nil {
+				return err
+			}
+		}
+		return tx.Purge(buckets.Name, name)
+	}); err != nil || b.Own == "" {
+		return nil, err
+	}
+	// At once, whatever becomes of the caller; what is cut off here is done by Clean.
+	return nil, s.cleanAll(context.WithoutCancel(ctx), []garbage{{Key: b.Own}})
 }
 
 // ListBuckets lists the account's buckets by name.

@@ -1,15 +1,18 @@
 package s3
 
 import (
+	"cmp"
 	"context"
 	"time"
 
 	"github.com/galen-health/galen/platform/blob"
+	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/record"
 )
 
-// garbage is a body that no version names any more. It is deleted after a grace time, so that reads in progress end well.
+// garbage is a body that no version names any more. It is deleted after a grace time, so that reads in progress end well. Or it is the key of a bucket that is gone.
 type garbage struct {
+	Key      string    `json:"key,omitempty"` // ARN
 	Blob     blob.ID   `json:"blob,omitempty"`
 	Manifest string    `json:"manifest,omitempty"`
 	Since    time.Time `json:"since"`
@@ -57,34 +60,43 @@ func (s *Service) Clean(ctx context.Context) (int, error) {
 		if err != nil || len(page) == 0 {
 			return done, err
 		}
-		for _, g := range page {
-			if err := s.remove(ctx, g); err != nil {
-				return done, err
-			}
-			done++
-		}
-		_, err = s.records.Update(ctx, space, nil, func(tx record.Tx) error {
-			for _, g := range page {
-				id := string(g.Blob)
-				if g.Manifest != "" {
-					id = g.Manifest
-					if err := tx.Purge(manifests.Name, id); err != nil && !absent(err) {
-						return err
-					}
-				}
-				if err := tx.Purge(garbages.Name, id); err != nil && !absent(err) {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
+		if err := s.cleanAll(ctx, page); err != nil {
 			return done, err
 		}
+		done += len(page)
 	}
 }
 
+// cleanAll removes things for good, and then the records of them.
+func (s *Service) cleanAll(ctx context.Context, all []garbage) error {
+	for _, g := range all {
+		if err := s.remove(ctx, g); err != nil {
+			return err
+		}
+	}
+	_, err := s.records.Update(ctx, space, nil, func(tx record.Tx) error {
+		for _, g := range all {
+			if g.Manifest != "" {
+				if err := tx.Purge(manifests.Name, g.Manifest); err != nil && !absent(err) {
+					return err
+				}
+			}
+			if err := tx.Purge(garbages.Name, cmp.Or(g.Manifest, g.Key, string(g.Blob))); err != nil && !absent(err) {
+				return err
+			}
+		}
+		return nil
+	})
+	return err
+}
+
 func (s *Service) remove(ctx context.Context, g garbage) error {
+	if g.Key != "" {
+		if err := s.cfg.Keys.DestroyOwned(ctx, g.Key); !errs.Is(err, errs.NotFound) {
+			return err
+		}
+		return nil
+	}
 	if g.Manifest == "" {
 		return s.blobs.Delete(ctx, g.Blob)
 	}

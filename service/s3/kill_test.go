@@ -50,7 +50,7 @@ func engines(dir string) (*s3.Service, *files.Store, func() error, error) {
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	s, err := s3.New(context.Background(), s3.Config{Account: account, Region: "us-east-1", Grace: time.Nanosecond}, records, blobs, nil, authz.New(testbed.Users{}, account, "us-east-1"))
+	s, err := s3.New(context.Background(), s3.Config{Account: account, Region: "us-east-1", Keys: ring, Grace: time.Nanosecond}, records, blobs, nil, authz.New(testbed.Users{}, account, "us-east-1"))
 	return s, blobs, func() error { return errors.Join(records.Close(), blobs.Close(), ring.Close()) }, err
 }
 

@@ -180,7 +180,7 @@ func (s *Service) openUpload(ctx context.Context, name, objectKey, id, owner str
 	if err != nil {
 		return nil, ref, err
 	}
-	ref.Context = u.Encryption.bound(b, objectKey)
+	ref = key.Ref{Key: b.Own, Context: u.Encryption.bound(b, objectKey)}
 	if u.Encryption.Customer {
 		ref.Key, err = s.mayUse(ctx, "kms:GenerateDataKey", u.Encryption.Key, ref.Context)
 	}

@@ -235,6 +235,9 @@ func (s *Service) commit(ctx context.Context, o *object, c condition, reason str
 		if b, err = s.getBucket(tx, o.Bucket, ""); err != nil {
 			return err
 		}
+		if own := o.Encryption.own; own != "" && own != b.Own { // another bucket of this name: the body's is gone, with its key
+			return noSuchBucket(o.Bucket)
+		}
 		cur, err := current(tx, o.Bucket, o.Key)
 		if err != nil {
 			return err

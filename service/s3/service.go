@@ -19,6 +19,7 @@ const space = record.Space("s3")
 // Config says where the service lives.
 type Config struct {
 	Account, Region string
+	Keys            key.Ring // makes and destroys buckets' own keys
 	// Grace is how long a replaced or deleted body stays for reads in progress; 0 = 15 minutes.
 	Grace time.Duration
 }

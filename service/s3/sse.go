@@ -22,6 +22,7 @@ type encryption struct {
 	Customer  bool              `json:"customer,omitempty"` // Key is a customer's, so its policy decides over each use
 	Context   map[string]string `json:"context,omitempty"`  // the caller's own
 	BucketKey bool              `json:"bucketKey,omitempty"`
+	own       string            // the bucket's own key, when it was chosen just now
 }
 
 // asked is what a request says about encryption.
@@ -56,7 +57,7 @@ func (s *Service) resolve(ctx context.Context, b *bucket, objectKey string, a as
 	default:
 		return none, key.Ref{}, notImplemented("Encryption %s is not supported; use AES256 or aws:kms.", a.algorithm)
 	}
-	if strings.HasSuffix(e.Key, "alias/aws/s3") { // AWS's name for the key that it keeps for S3: here the account's own
+	if strings.HasSuffix(e.Key, "alias/aws/s3") { // AWS's name for the key that it keeps for S3: here the bucket's own
 		e.Key = ""
 	}
 	if a.bucketKey != nil {
@@ -72,13 +73,15 @@ func (s *Service) resolve(ctx context.Context, b *bucket, objectKey string, a as
 			return none, key.Ref{}, invalid("InvalidArgument", "The encryption context is base64 of a JSON object of strings.")
 		}
 	}
-	ref := key.Ref{Context: e.bound(b, objectKey)}
+	ref := key.Ref{Key: b.Own, Context: e.bound(b, objectKey)}
 	if e.Key != "" {
 		arn, err := s.mayUse(ctx, "kms:GenerateDataKey", e.Key, ref.Context)
 		if err != nil {
 			return none, key.Ref{}, err
 		}
 		e.Key, e.Customer, ref.Key = arn, true, arn
+	} else {
+		e.own = b.Own
 	}
 	return e, ref, nil
 }

@@ -67,7 +67,7 @@ func open(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	w.guard = &guard{ring: w.ring, deny: map[string]bool{}}
-	w.Service, err = s3.New(t.Context(), s3.Config{Account: account, Region: "us-east-1", Grace: time.Nanosecond}, w.records, w.blobs, w.guard, authz.New(w.users, account, "us-east-1"))
+	w.Service, err = s3.New(t.Context(), s3.Config{Account: account, Region: "us-east-1", Keys: w.ring, Grace: time.Nanosecond}, w.records, w.blobs, w.guard, authz.New(w.users, account, "us-east-1"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -143,7 +143,7 @@ func (s *site) pictures() {
 		d := must[*medicalimaging.GetDatastoreOutput](s.t)(c.GetDatastore(ctx, &medicalimaging.GetDatastoreInput{DatastoreId: s.images}))
 		return d.DatastoreProperties.DatastoreStatus == medicalimaging.DatastoreStatusActive
 	})
-	s.put("dcm/1.dcm", sample.Slice(1, "P1"))
+	s.put("dcm/1.dcm", sample.Slice(1, secret))
 	job := must[*medicalimaging.StartDICOMImportJobOutput](s.t)(c.StartDICOMImportJob(ctx, &medicalimaging.StartDICOMImportJobInput{DatastoreId: s.images, DataAccessRoleArn: s.role, ClientToken: "i",
 		InputS3Uri: "s3://plain/dcm/", OutputS3Uri: "s3://plain/out/"})).JobId
 	await(s.t, "the image", func() bool {
