@@ -4,9 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -131,9 +131,10 @@ func diskHasRoom(dir string, need uint64) error {
 
 // loopback reports whether an address can be reached from this machine alone.
 func loopback(addr string) bool {
-	host := addr
-	if i := strings.LastIndexByte(addr, ':'); i >= 0 {
-		host = strings.Trim(addr[:i], "[]")
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
 	}
-	return host == "localhost" || host == "::1" || strings.HasPrefix(host, "127.")
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

@@ -34,6 +34,7 @@ type Config struct {
 	PublicURL    string        `name:"public-url" env:"GALEN_PUBLIC_URL" help:"How clients reach this server, when a proxy or a name stands before it; made of --addr when empty."`
 	TLSCert      string        `name:"tls-cert" env:"GALEN_TLS_CERT" type:"path" help:"Certificate chain (PEM) to serve TLS with; read again when it changes."`
 	TLSKey       string        `name:"tls-key" env:"GALEN_TLS_KEY" type:"path" help:"Its private key (PEM)."`
+	PlainHTTP    bool          `name:"plain-http" env:"GALEN_PLAIN_HTTP" help:"Serve other machines without TLS: a proxy in front of this server speaks it."`
 	AdminAddr    string        `name:"admin-addr" env:"GALEN_ADMIN_ADDR" help:"Address of a second listener for /livez, /readyz, /metrics and /debug/pprof alone, for the operator's network."`
 	MetricsToken string        `name:"metrics-token" env:"GALEN_METRICS_TOKEN" help:"Bearer token that /metrics of the endpoint asks for. Prefer the environment to the command line."`
 	OTLP         string        `name:"otlp" env:"GALEN_OTLP" help:"URL of an OpenTelemetry collector (OTLP over HTTP) that traces go to, such as http://127.0.0.1:4318; none when empty."`
@@ -68,6 +69,9 @@ func (c *Config) check(known []string) error {
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return fmt.Errorf("--tls-cert and --tls-key belong together: give both or neither")
+	}
+	if c.Addr != "" && c.TLSCert == "" && !c.PlainHTTP && !loopback(c.Addr) {
+		return fmt.Errorf("other machines can reach --addr %s, and what they send and get would go over the network in clear: give --tls-cert and --tls-key, or --plain-http where a proxy in front speaks TLS", c.Addr)
 	}
 	if c.DrainTimeout <= 0 {
 		c.DrainTimeout = 20 * time.Second

@@ -67,7 +67,7 @@ func loads(ctx context.Context, t *testing.T, g *galen.Server) (list []load) {
 			}
 			all = append(all, r)
 		}
-		requests, err := flood.Prepare(g.URL, service, galen.Region, sigv4.Credentials{AccessKeyID: galen.AccessKeyID, SecretAccessKey: galen.SecretAccessKey}, status, all...)
+		requests, err := flood.Prepare(g.URL, service, galen.Region, sigv4.Credentials{AccessKeyID: galen.AccessKeyID, SecretAccessKey: galen.SecretAccessKey}, flood.Only(status), all...)
 		if err != nil {
 			t.Fatal(err)
 		}

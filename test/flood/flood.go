@@ -12,6 +12,7 @@ import (
 	"net/textproto"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,16 +23,27 @@ import (
 type Requests struct {
 	address string
 	written [][]byte
-	status  int
+	good    func(status int, h textproto.MIMEHeader) error
 }
 
-// Prepare signs requests for a server at base (http://host:port) that answers each with a status, and tells its length.
-func Prepare(base, service, region string, c sigv4.Credentials, status int, requests ...*http.Request) (*Requests, error) {
+// Only takes answers with one status.
+func Only(status int) func(int, textproto.MIMEHeader) error {
+	return func(got int, _ textproto.MIMEHeader) error {
+		if got != status {
+			return fmt.Errorf("the answer was %d, not %d", got, status)
+		}
+		return nil
+	}
+}
+
+// Prepare signs requests for a server at base (http://host:port) that tells the length of each answer. good, which many call at once, takes an answer or ends
+// the run.
+func Prepare(base, service, region string, c sigv4.Credentials, good func(status int, h textproto.MIMEHeader) error, requests ...*http.Request) (*Requests, error) {
 	u, err := url.Parse(base)
 	if err != nil {
 		return nil, err
 	}
-	f := &Requests{address: u.Host, status: status}
+	f := &Requests{address: u.Host, good: good}
 	for _, r := range requests {
 		if err := sigv4.Sign(r, c, service, region, time.Now()); err != nil {
 			return nil, err
@@ -81,8 +93,14 @@ func (f *Requests) connection(ctx context.Context, first int) (n int, err error)
 		if err != nil {
 			return n, err
 		}
-		if len(line) < 12 || line[9:12] != strconv.Itoa(f.status) {
-			return n, fmt.Errorf("the answer was %s, not %d", line, f.status)
+		_, rest, _ := strings.Cut(line, " ")
+		code, _, _ := strings.Cut(rest, " ")
+		status, err := strconv.Atoi(code)
+		if err != nil {
+			return n, fmt.Errorf("the answer was %s", line)
+		}
+		if err := f.good(status, h); err != nil {
+			return n, err
 		}
 		length, err := strconv.Atoi(h.Get("Content-Length"))
 		if err != nil {
