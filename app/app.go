@@ -126,6 +126,9 @@ func (a *App) URL() string { return a.cfg.base() }
 
 // Serve runs until ctx ends, then drains: requests in progress end, jobs save and are handed back for whoever runs next.
 func (a *App) Serve(ctx context.Context) error {
+	if err := served(&a.cfg); err != nil {
+		return errors.Join(err, a.Close())
+	}
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	a.stop = cancel
 	a.engines.start(work, &a.work)

@@ -58,6 +58,9 @@ func existing(cfg *Config) error {
 	if err := CheckFolder(*cfg); err != nil {
 		return err
 	}
+	if _, err := os.Stat(filepath.Join(cfg.DataDir, firstStartFile)); err == nil {
+		return errs.New(errs.Conflict, "the first start of %s has not come to serve, so there is nothing in it yet: start it", cfg.DataDir)
+	}
 	if _, err := os.Stat(cfg.keys()); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s holds no data of Galen: give the folder that galen serve --data-dir had", cfg.DataDir)
 	}

@@ -62,7 +62,7 @@ func openBlobs(ctx context.Context, cfg *Config, keys key.Ring) (blobs, error) {
 		return nil, err
 	}
 	if was == "" {
-		if err := os.WriteFile(filepath.Join(cfg.DataDir, blobsAt), []byte(here+"\n"), 0o600); err != nil {
+		if err := writeSynced(filepath.Join(cfg.DataDir, blobsAt), []byte(here+"\n")); err != nil {
 			return nil, errors.Join(errs.Wrap(errs.Unavailable, err, "%s cannot be written", blobsAt), s.Close())
 		}
 	}

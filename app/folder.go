@@ -52,6 +52,9 @@ func CheckFolder(cfg Config) error {
 			return errs.Wrap(errs.Unsupported, err, "the keys of %s are of a newer version of Galen: use that version, or a newer one", dir)
 		}
 	}
+	if has(firstStartFile) { // nothing was ever served of it: what is missing was not made yet, and the start goes on making it
+		return nil
+	}
 	data := has("records/KEY") || has(recordsAt) || has("audit/signer.json")
 	switch {
 	case data && !ring:
@@ -63,7 +66,7 @@ func CheckFolder(cfg Config) error {
 	case has("audit/signer.json") && !has("records/KEY") && !has(recordsAt):
 		return errs.New(errs.Corrupt, "%s has an audit log but no records: the folder was copied by half. Copy all of it, or restore it from a backup", dir)
 	case (has("records/KEY") || has(recordsAt)) && !has("audit"):
-		return errs.New(errs.Corrupt, "%s has records but no audit log: the folder was copied by half. Copy all of it, or restore it from a backup; empty it if its very first start was cut off", dir)
+		return errs.New(errs.Corrupt, "%s has records but no audit log: the folder was copied by half. Copy all of it, or restore it from a backup", dir)
 	case has("audit/signer.json") && !has("blobs") && !has(blobsAt):
 		return errs.New(errs.Corrupt, "%s has an audit log but no blobs: the folder was copied by half. Copy all of it, or restore it from a backup", dir)
 	}

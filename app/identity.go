@@ -76,11 +76,12 @@ func (e *engines) findRoot(ctx context.Context, cfg *Config) error {
 	}
 	_, err := e.records.Update(ctx, rootSpace, []string{"root"}, func(tx record.Tx) error {
 		doc, _, err := rootKind.Get(tx, "root")
-		if err == nil {
+		unseen := e.first && cfg.Records == "" // made by a start that was cut off before it showed them; a database may be in use by others
+		if err == nil && !unseen {
 			e.root = Credentials(*doc)
 			return nil
 		}
-		if !errs.Is(err, errs.NotFound) {
+		if err != nil && !errs.Is(err, errs.NotFound) {
 			return err
 		}
 		var id [10]byte

@@ -68,7 +68,7 @@ func openRecords(ctx context.Context, cfg *Config, keys key.Ring) (records, erro
 	case id != "":
 		return nil, errors.Join(errs.New(errs.Conflict, "the records of %s are in another database (%s): correct --records", cfg.DataDir, address), s.Close())
 	}
-	if err := os.WriteFile(filepath.Join(cfg.DataDir, recordsAt), []byte(s.ID()+" "+s.Where()+"\n"), 0o600); err != nil {
+	if err := writeSynced(filepath.Join(cfg.DataDir, recordsAt), []byte(s.ID()+" "+s.Where()+"\n")); err != nil {
 		return nil, errors.Join(errs.Wrap(errs.Unavailable, err, "%s cannot be written", recordsAt), s.Close())
 	}
 	return s, nil
@@ -95,7 +95,14 @@ func serverID(cfg *Config) (string, error) {
 	}
 	var id [16]byte
 	_, _ = rand.Read(id[:]) // never fails on supported systems
-	if err := os.WriteFile(name, []byte(hex.EncodeToString(id[:])+"\n"), 0o600); err != nil {
+	err = writeSynced(name+".new", []byte(hex.EncodeToString(id[:])+"\n"))
+	if err == nil {
+		err = os.Rename(name+".new", name)
+	}
+	if err == nil {
+		err = syncPath(cfg.DataDir)
+	}
+	if err != nil {
 		return "", errs.Wrap(errs.Unavailable, err, "%s cannot be written", name)
 	}
 	return hex.EncodeToString(id[:]), nil

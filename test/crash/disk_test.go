@@ -23,7 +23,8 @@ import (
 	"github.com/galen-health/galen/test/galen"
 )
 
-// injecting is a command line under which system calls fail: those of each thread that when names (strace(1): "5" is the fifth, "5+10" also every tenth after it).
+// injecting is a command line under which system calls fail ("error=EIO") or kill ("signal=KILL"): those of each thread that when names (strace(1): "5" is the fifth, "5+10"
+// also every tenth after it).
 // The test skips where processes cannot be traced.
 func injecting(t *testing.T, calls, fault, when string) []string {
 	t.Helper()
@@ -35,7 +36,7 @@ func injecting(t *testing.T, calls, fault, when string) []string {
 		t.Skipf("processes cannot be traced here: %s", out)
 	}
 	// -D: the tracer is the grandchild, galen the child.
-	return []string{strace, "-D", "-f", "-qq", "--seccomp-bpf", "-o", os.DevNull, "-e", "trace=" + calls, "-e", fmt.Sprintf("inject=%s:error=%s:when=%s", calls, fault, when)}
+	return []string{strace, "-D", "-f", "-qq", "--seccomp-bpf", "-o", os.DevNull, "-e", "trace=" + calls, "-e", fmt.Sprintf("inject=%s:%s:when=%s", calls, fault, when)}
 }
 
 // tolerant runs the load while the disk fails: a refusal is what it should give, so only a broken answer counts.
@@ -79,7 +80,7 @@ func TestFailingSync(t *testing.T) {
 	ended, refusing, atStart, rounds := 0, 0, 0, disktest.Rounds(t, "GALEN_CRASH_FAULTS", 2)
 	for range rounds {
 		g.Kill()
-		g.Under = injecting(t, "fsync,fdatasync,sync_file_range", "EIO", fmt.Sprint(1+rand.IntN(40)))
+		g.Under = injecting(t, "fsync,fdatasync,sync_file_range", "error=EIO", fmt.Sprint(1+rand.IntN(40)))
 		g.Launch()
 		if !up(g) { // the failure met the start, which says so and ends
 			atStart++
@@ -142,7 +143,7 @@ func TestFailingReads(t *testing.T) {
 	g.Stop()
 	read, failed, rounds := 0, 0, disktest.Rounds(t, "GALEN_CRASH_FAULTS", 2)
 	for range rounds {
-		g.Under = injecting(t, "pread64", "EIO", fmt.Sprintf("%d+%d", 40+rand.IntN(50), 3+rand.IntN(10)))
+		g.Under = injecting(t, "pread64", "error=EIO", fmt.Sprintf("%d+%d", 40+rand.IntN(50), 3+rand.IntN(10)))
 		g.Launch()
 		if up(g) {
 			for n := range 150 {
