@@ -47,7 +47,9 @@ func (s *Service) CreateEventBus(ctx context.Context, in *api.CreateEventBusInpu
 		return nil, errs.New(errs.Unsupported, "customer keys for event buses are not offered: events are encrypted under the account's key")
 	case in.DeadLetterConfig != nil || in.LogConfig != nil:
 		return nil, errs.New(errs.Unsupported, "DeadLetterConfig and LogConfig are offered on targets only")
-	case !busForm.MatchString(in.Name) || strings.Contains(in.Name, "/"):
+	case strings.Contains(in.Name, "/"): // only a partner's bus has one
+		return nil, invalid("Event bus name must not contain '/'.")
+	case !busForm.MatchString(in.Name):
 		return nil, invalid("The event bus name %q is malformed or reserved.", in.Name)
 	case in.Name == defaultBus: // it is there without a record
 		return nil, busExists(in.Name)

@@ -13,6 +13,7 @@ import (
 	"github.com/galen-health/galen/aws"
 	api "github.com/galen-health/galen/aws/events"
 	"github.com/galen-health/galen/platform/call"
+	"github.com/galen-health/galen/platform/errs"
 )
 
 const (
@@ -302,5 +303,21 @@ func TestAuthorize(t *testing.T) {
 	got, err = f.Authorize(ctx, "PutTargets", &api.PutTargetsInput{Rule: "r", Targets: []api.Target{{Arn: "x"}}})
 	if err != nil || len(got) != 1 || got[0].Resource != "arn:aws:events:"+region+":"+acct+":rule/r" || got[0].Values["events:TargetArn"][0] != "x" {
 		t.Errorf("PutTargets needs %+v, %v", got, err)
+	}
+}
+
+// Names of new buses: what the account has already, and what only partners' buses may have, is refused with EventBridge's own words.
+func TestNamesOfBuses(t *testing.T) {
+	f := open(t, t.TempDir())
+	must[*api.CreateEventBusOutput](t)(f.CreateEventBus(ctx, &api.CreateEventBusInput{Name: "lab"}))
+	for name, want := range map[string][2]string{
+		"default": {"ResourceAlreadyExistsException", "Event bus default already exists."},
+		"lab":     {"ResourceAlreadyExistsException", "Event bus lab already exists."},
+		"team/a":  {"ValidationException", "Event bus name must not contain '/'."},
+	} {
+		_, err := f.CreateEventBus(ctx, &api.CreateEventBusInput{Name: name})
+		if e := errs.As(err); e == nil || e.Name != want[0] || e.Message != want[1] {
+			t.Errorf("%s: %v, want %v", name, err, want)
+		}
 	}
 }

@@ -9,7 +9,11 @@ import { gunzipSync, gzipSync } from "node:zlib";
 import { HealthLakeClient, CreateFHIRDatastoreCommand, DescribeFHIRDatastoreCommand, ListFHIRDatastoresCommand, DeleteFHIRDatastoreCommand } from "@aws-sdk/client-healthlake";
 import { MedicalImagingClient, CreateDatastoreCommand, GetDatastoreCommand, SearchImageSetsCommand, paginateListDatastores } from "@aws-sdk/client-medical-imaging";
 import { ComprehendMedicalClient, DetectEntitiesV2Command } from "@aws-sdk/client-comprehendmedical";
-import { TranscribeClient, ListMedicalScribeJobsCommand, GetMedicalScribeJobCommand } from "@aws-sdk/client-transcribe";
+import { TranscribeClient, ListMedicalScribeJobsCommand, GetMedicalScribeJobCommand, StartMedicalScribeJobCommand, DeleteMedicalScribeJobCommand } from "@aws-sdk/client-transcribe";
+import { IAMClient, CreateRoleCommand, GetRoleCommand, PutRolePolicyCommand, CreateUserCommand, paginateListUsers } from "@aws-sdk/client-iam";
+import { EventBridgeClient, PutRuleCommand, DescribeRuleCommand, PutEventsCommand, ListRulesCommand, CreateEventBusCommand, TestEventPatternCommand } from "@aws-sdk/client-eventbridge";
+import { CloudTrailClient, paginateLookupEvents } from "@aws-sdk/client-cloudtrail";
+import { AthenaClient, StartQueryExecutionCommand, GetQueryExecutionCommand, GetQueryResultsCommand, ListDatabasesCommand } from "@aws-sdk/client-athena";
 import { S3Client, CreateBucketCommand, PutObjectCommand, GetObjectCommand, CopyObjectCommand, DeleteObjectsCommand, paginateListObjectsV2, waitUntilObjectExists } from "@aws-sdk/client-s3";
 import { KMSClient, CreateKeyCommand, EncryptCommand, DecryptCommand, DescribeKeyCommand } from "@aws-sdk/client-kms";
 import { STSClient, GetCallerIdentityCommand, AssumeRoleCommand } from "@aws-sdk/client-sts";
@@ -61,12 +65,6 @@ await test("comprehendmedical", async () => {
   assert.ok(Entities.some((e) => e.Text.toLowerCase() === "aspirin" && e.Category === "MEDICATION"));
 });
 
-await test("transcribe", async () => {
-  const c = new TranscribeClient(config);
-  assert.ok(Array.isArray((await c.send(new ListMedicalScribeJobsCommand({}))).MedicalScribeJobSummaries));
-  await assert.rejects(c.send(new GetMedicalScribeJobCommand({ MedicalScribeJobName: "none" })), { name: "NotFoundException" });
-});
-
 await test("s3", async () => {
   const c = new S3Client({ ...config, forcePathStyle: true });
   await c.send(new CreateBucketCommand({ Bucket: "js-bucket" }));
@@ -106,6 +104,85 @@ await test("sts", async () => {
   await assert.rejects(c.send(new AssumeRoleCommand({ RoleArn: "arn:aws:iam::000000000000:role/none", RoleSessionName: "js" })), { name: "AccessDenied" });
   const wrong = new STSClient({ ...config, credentials: { ...config.credentials, secretAccessKey: "wrong" } });
   await assert.rejects(wrong.send(new GetCallerIdentityCommand({})), { name: "SignatureDoesNotMatch" });
+});
+
+const policy = (Effect, Action, more) => JSON.stringify({ Version: "2012-10-17", Statement: [{ Effect, Action, ...more }] });
+
+await test("iam", async () => {
+  const c = new IAMClient(config);
+  const trust = policy("Allow", "sts:AssumeRole", { Principal: { Service: "transcribe.amazonaws.com" } });
+  const { Role } = await c.send(new CreateRoleCommand({ RoleName: "js", AssumeRolePolicyDocument: trust, Tags: [{ Key: "made", Value: "js" }] }));
+  await c.send(new PutRolePolicyCommand({ RoleName: "js", PolicyName: "all", PolicyDocument: policy("Allow", "s3:*", { Resource: "*" }) }));
+  const got = (await c.send(new GetRoleCommand({ RoleName: "js" }))).Role;
+  assert.equal(got.Arn, Role.Arn);
+  assert.equal(decodeURIComponent(got.AssumeRolePolicyDocument), trust);
+  assert.ok(got.CreateDate instanceof Date);
+  for (const UserName of ["js-1", "js-2", "js-3"]) await c.send(new CreateUserCommand({ UserName, Path: "/js/" }));
+  const names = [];
+  for await (const page of paginateListUsers({ client: c, pageSize: 2 }, { PathPrefix: "/js/" })) names.push(...page.Users.map((u) => u.UserName));
+  assert.deepEqual(names, ["js-1", "js-2", "js-3"]);
+  await assert.rejects(c.send(new GetRoleCommand({ RoleName: "none" })), { name: "NoSuchEntityException" });
+  await assert.rejects(c.send(new CreateRoleCommand({ RoleName: "bad", AssumeRolePolicyDocument: "{" })), { name: "MalformedPolicyDocumentException" });
+});
+
+await test("transcribe", async () => {
+  const c = new TranscribeClient(config);
+  const s3 = new S3Client({ ...config, forcePathStyle: true });
+  await s3.send(new PutObjectCommand({ Bucket: "js-bucket", Key: "visit.txt", Body: "CLINICIAN: What brings you in?\nPATIENT: I have had a headache for two days.\n" }));
+  const MedicalScribeJobName = "js";
+  const { MedicalScribeJob } = await c.send(new StartMedicalScribeJobCommand({ MedicalScribeJobName, Media: { MediaFileUri: "s3://js-bucket/visit.txt" }, OutputBucketName: "js-bucket",
+    DataAccessRoleArn: "arn:aws:iam::000000000000:role/js", Settings: { ShowSpeakerLabels: true, MaxSpeakerLabels: 2 } }));
+  assert.ok(MedicalScribeJob.CreationTime instanceof Date);
+  const job = async () => (await c.send(new GetMedicalScribeJobCommand({ MedicalScribeJobName }))).MedicalScribeJob;
+  await until("scribe job", async () => (await job()).MedicalScribeJobStatus, "COMPLETED");
+  const Key = (await job()).MedicalScribeOutput.ClinicalDocumentUri.replace(/^.*js-bucket\//, "");
+  assert.match(await (await s3.send(new GetObjectCommand({ Bucket: "js-bucket", Key }))).Body.transformToString(), /headache/);
+  assert.deepEqual((await c.send(new ListMedicalScribeJobsCommand({}))).MedicalScribeJobSummaries.map((j) => j.MedicalScribeJobName), [MedicalScribeJobName]);
+  await c.send(new DeleteMedicalScribeJobCommand({ MedicalScribeJobName }));
+  await assert.rejects(c.send(new GetMedicalScribeJobCommand({ MedicalScribeJobName })), { name: "NotFoundException" });
+});
+
+await test("eventbridge", async () => {
+  const c = new EventBridgeClient(config);
+  const EventPattern = JSON.stringify({ source: ["js"], detail: { n: [{ numeric: [">", 3] }] } });
+  const { RuleArn } = await c.send(new PutRuleCommand({ Name: "js", EventPattern }));
+  assert.equal((await c.send(new DescribeRuleCommand({ Name: "js" }))).Arn, RuleArn);
+  const put = await c.send(new PutEventsCommand({ Entries: [{ Source: "js", DetailType: "Test", Detail: JSON.stringify({ n: 4 }), Time: new Date() }, { Source: "js", DetailType: "Test", Detail: "no JSON" }] }));
+  assert.equal(put.FailedEntryCount, 1);
+  assert.equal(put.Entries[1].ErrorCode, "MalformedDetail");
+  assert.deepEqual((await c.send(new ListRulesCommand({ NamePrefix: "j" }))).Rules.map((r) => r.Name), ["js"]);
+  const event = (n) => JSON.stringify({ id: "1", account: "000000000000", source: "js", time: "2026-01-01T00:00:00Z", region: "us-east-1", resources: [], "detail-type": "Test", detail: { n } });
+  for (const [n, want] of [[4, true], [3, false]]) assert.equal((await c.send(new TestEventPatternCommand({ EventPattern, Event: event(n) }))).Result, want);
+  await assert.rejects(c.send(new CreateEventBusCommand({ Name: "default" })), { name: "ResourceAlreadyExistsException" });
+  await assert.rejects(c.send(new PutRuleCommand({ Name: "bad", EventPattern: "{" })), { name: "InvalidEventPatternException" });
+});
+
+await test("cloudtrail", async () => {
+  const c = new CloudTrailClient(config);
+  const calls = async () => {
+    const names = [];
+    for await (const page of paginateLookupEvents({ client: c, pageSize: 2 }, { LookupAttributes: [{ AttributeKey: "EventName", AttributeValue: "CreateUser" }] }))
+      names.push(...page.Events.map((e) => JSON.parse(e.CloudTrailEvent).eventName));
+    return names.join();
+  };
+  await until("the calls", calls, "CreateUser,CreateUser,CreateUser");
+});
+
+await test("athena", async () => {
+  const c = new AthenaClient(config);
+  const ask = async (QueryString) => {
+    const { QueryExecutionId } = await c.send(new StartQueryExecutionCommand({ QueryString, ResultConfiguration: { OutputLocation: "s3://js-bucket/athena/" } }));
+    const state = async () => (await c.send(new GetQueryExecutionCommand({ QueryExecutionId }))).QueryExecution.Status.State;
+    await until("query", async () => ["SUCCEEDED", "FAILED"].includes(await state()), true);
+    return { QueryExecutionId, state: await state() };
+  };
+  const { QueryExecutionId, state } = await ask("SELECT 6*7 AS answer, 'js' AS who");
+  assert.equal(state, "SUCCEEDED");
+  const { ResultSet } = await c.send(new GetQueryResultsCommand({ QueryExecutionId }));
+  assert.deepEqual(ResultSet.Rows.map((r) => r.Data.map((d) => d.VarCharValue)), [["answer", "who"], ["42", "js"]]);
+  assert.equal((await ask("SELECT nothing FROM nowhere")).state, "FAILED");
+  assert.ok(Array.isArray((await c.send(new ListDatabasesCommand({ CatalogName: "AwsDataCatalog" }))).DatabaseList));
+  await assert.rejects(c.send(new GetQueryResultsCommand({ QueryExecutionId: "00000000-0000-0000-0000-000000000000" })), { name: "InvalidRequestException" });
 });
 
 const omics = async (c, name) => {

@@ -69,7 +69,7 @@ func TestBoto3OnPostgres(t *testing.T) {
 
 func TestJavaScript(t *testing.T) {
 	g := galen.Start(t)
-	if r := parse(t, g.Node("suite.js")); r.Passed != 10 {
-		t.Errorf("%d of 10 tests passed", r.Passed)
+	if r := parse(t, g.Node("suite.js")); r.Passed != 14 {
+		t.Errorf("%d of 14 tests passed", r.Passed)
 	}
 }
