@@ -240,7 +240,7 @@ func (c *committer) begin(ctx context.Context, group []*item, n *counters) (good
 	there, locks := map[int32]bool{}, map[int32]int64{}
 	now := make([]current, len(at.space)+1)
 	b := &pgx.Batch{}
-	b.Queue(`BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE`)
+	b.Queue(`BEGIN ISOLATION LEVEL READ COMMITTED`) // not READ WRITE: a database that was set read-only takes no writes
 	b.Queue(`SELECT seq, at, pid, outbox FROM galen.line FOR UPDATE`).QueryRow(func(r pgx.Row) error { return r.Scan(&n.seq, &n.at, &n.pid, &n.outbox) })
 	if len(spaces) > 0 {
 		b.Queue(`SELECT id FROM galen.space WHERE id = ANY ($1)`, spaces).Query(func(r pgx.Rows) error {

@@ -110,15 +110,17 @@ func enter(ctx context.Context, gate chan struct{}, wait time.Duration) error {
 	}
 }
 
-// retry asks again while the connection is lost or the server restarts, up to the store's patience. fn must be safe to repeat.
+// retry asks again while the connection is lost, the server restarts or has no connection left, up to the store's patience. fn must be safe to repeat.
 func (s *Store) retry(ctx context.Context, fn func() error) error {
 	end := time.Now().Add(s.patience)
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 500*time.Millisecond) {
 		err := fn()
-		if !lost(err) || time.Now().After(end) {
+		if !lost(err) && !scarce(err) || time.Now().After(end) {
 			return err
 		}
-		s.pool.Reset() // the other connections are likely as dead
+		if lost(err) {
+			s.pool.Reset() // the other connections are likely as dead
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

@@ -40,6 +40,12 @@ func mute(err error) bool {
 	return errors.As(err, &refused) && !errors.Is(err, context.Canceled)
 }
 
+// scarce reports that the server has no connection left: another client's may end soon.
+func scarce(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "53300"
+}
+
 // repeatable reports that the server asks for another try.
 func repeatable(err error) bool {
 	var pg *pgconn.PgError
@@ -71,7 +77,7 @@ func answer(pg *pgconn.PgError) error {
 	case "42501":
 		return errs.Wrap(errs.Denied, pg, "the user of --records lacks rights in the database: make it the owner, or GRANT it CREATE on the database and all on the schema galen")
 	case "25006":
-		return errs.Wrap(errs.Unavailable, pg, "the record database takes no writes (a standby?): name the primary in --records")
+		return errs.Wrap(errs.Unavailable, pg, "the record database takes no writes: it is a standby (name the primary in --records), or default_transaction_read_only is on (set it off; some hosts set it when the disk is full)")
 	case "53300":
 		return errs.Wrap(errs.Unavailable, pg, "PostgreSQL has no connection left: raise max_connections, or lower pool_max_conns in --records")
 	case "53100":

@@ -119,6 +119,9 @@ func (s *Store) begin(ctx context.Context) error {
 	if _, err := migrate(ctx, c, 0); err != nil {
 		return err
 	}
+	if err := whole(ctx, c); err != nil {
+		return err
+	}
 	if err := s.openKey(ctx, c); err != nil {
 		return err
 	}

@@ -317,3 +317,14 @@ func (s *Server) Grep(t testing.TB, database, text string) map[string]int {
 	}
 	return found
 }
+
+// Own gives a folder to the account that the server runs as.
+func (s *Server) Own(t testing.TB, dir string) {
+	t.Helper()
+	if s.cred == nil {
+		return // it is our own
+	}
+	if err := os.Chown(dir, int(s.cred.Uid), int(s.cred.Gid)); err != nil {
+		t.Fatal(err)
+	}
+}
