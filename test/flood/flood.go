@@ -74,42 +74,55 @@ func (f *Requests) Run(ctx context.Context, connections int) (rate float64, err 
 }
 
 func (f *Requests) connection(ctx context.Context, first int) (n int, err error) {
-	c, err := net.Dial("tcp", f.address)
-	if err != nil {
-		return 0, err
-	}
-	defer c.Close()
-	in := bufio.NewReaderSize(c, 256<<10)
+	var c net.Conn
+	var in *bufio.Reader
 	for ctx.Err() == nil {
-		if _, err := c.Write(f.written[(first+n)%len(f.written)]); err != nil {
-			return n, err
+		if c == nil {
+			if c, err = net.Dial("tcp", f.address); err != nil {
+				return n, err
+			}
+			in = bufio.NewReaderSize(c, 256<<10)
 		}
-		head := textproto.NewReader(in)
-		line, err := head.ReadLine()
-		if err != nil {
-			return n, err
-		}
-		h, err := head.ReadMIMEHeader()
-		if err != nil {
-			return n, err
-		}
-		_, rest, _ := strings.Cut(line, " ")
-		code, _, _ := strings.Cut(rest, " ")
-		status, err := strconv.Atoi(code)
-		if err != nil {
-			return n, fmt.Errorf("the answer was %s", line)
-		}
-		if err := f.good(status, h); err != nil {
-			return n, err
-		}
-		length, err := strconv.Atoi(h.Get("Content-Length"))
-		if err != nil {
-			return n, fmt.Errorf("an answer without a length: %w", err)
-		}
-		if _, err := in.Discard(length); err != nil {
-			return n, err
+		_, unsent := c.Write(f.written[(first+n)%len(f.written)]) // a server may answer before it has read all
+		ends, err := f.answer(in)
+		if err != nil || ends {
+			if err := errors.Join(err, c.Close()); err != nil {
+				return n, errors.Join(unsent, err)
+			}
+			c = nil
 		}
 		n++
 	}
-	return n, nil
+	if c != nil {
+		err = c.Close()
+	}
+	return n, err
+}
+
+// answer reads one, and tells whether the connection ends with it.
+func (f *Requests) answer(in *bufio.Reader) (ends bool, err error) {
+	head := textproto.NewReader(in)
+	line, err := head.ReadLine()
+	if err != nil {
+		return false, err
+	}
+	h, err := head.ReadMIMEHeader()
+	if err != nil {
+		return false, err
+	}
+	_, rest, _ := strings.Cut(line, " ")
+	code, _, _ := strings.Cut(rest, " ")
+	status, err := strconv.Atoi(code)
+	if err != nil {
+		return false, fmt.Errorf("the answer was %s", line)
+	}
+	if err := f.good(status, h); err != nil {
+		return false, err
+	}
+	length, err := strconv.Atoi(h.Get("Content-Length"))
+	if err != nil {
+		return false, fmt.Errorf("an answer without a length: %w", err)
+	}
+	_, err = in.Discard(length)
+	return h.Get("Connection") == "close", err
 }

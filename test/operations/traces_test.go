@@ -15,6 +15,8 @@ import (
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/galen-health/galen/aws"
+	"github.com/galen-health/galen/aws/healthlake"
 	"github.com/galen-health/galen/aws/s3"
 )
 
@@ -78,6 +80,18 @@ func TestTraces(t *testing.T) {
 	if _, err := s3.NewClient(p.client()).CreateBucket(ctx, &s3.CreateBucketInput{Bucket: "traced"}); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := s3.NewClient(p.client()).PutObject(ctx, &s3.PutObjectInput{Bucket: "traced", Key: "k", Body: strings.NewReader("x"), ContentLength: aws.Ptr(int64(1))}); err != nil {
+		t.Fatal(err)
+	}
+	lakes := healthlake.NewClient(p.client())
+	made, err := lakes.CreateFHIRDatastore(ctx, &healthlake.CreateFHIRDatastoreInput{DatastoreTypeVersion: healthlake.FHIRVersionR4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.until("the data store is active", func() bool { // a job makes it so
+		d, err := lakes.DescribeFHIRDatastore(ctx, &healthlake.DescribeFHIRDatastoreInput{DatastoreId: made.DatastoreId})
+		return err == nil && d.DatastoreProperties.DatastoreStatus == healthlake.DatastoreStatusActive
+	})
 	p.signal(syscall.SIGTERM)
 	p.wait()
 	c.mu.Lock()
@@ -86,7 +100,7 @@ func TestTraces(t *testing.T) {
 		t.Errorf("spans came to %v", c.paths)
 	}
 	c.mu.Unlock()
-	for _, want := range []string{"s3.CreateBucket", "authorise", "handle", "audit"} {
+	for _, want := range []string{"s3.CreateBucket", "authorise", "handle", "audit", "s3.PutObject", "blob.write", "record.update", "job healthlake."} {
 		if !strings.Contains(got, want) {
 			t.Errorf("there is no span %s among %s", want, got)
 		}
