@@ -94,6 +94,7 @@ func build(ctx context.Context, cfg Config, version string, log *slog.Logger, en
 		return nil, err
 	}
 	a.flush = flush
+	a.engines.jobs.Trace(tracer)
 	a.edge, err = edge.New(edge.Config{Registrations: set.registrations, Routes: set.routes, Directory: a.engines.directory, Authorizer: a.engines.authorizer, Bearer: a.engines.sts, Audit: entries(a.engines.audit),
 		Account: cfg.Account, Region: cfg.Region, Hosts: []string{"localhost", "localhost.localstack.cloud"}, Gate: a.gate, Pace: cfg.pace(), Load: cfg.bounds(), Metrics: edge.NewMetrics(a.registry), Tracer: tracer, Log: log})
 	if err != nil {
