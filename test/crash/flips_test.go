@@ -162,7 +162,8 @@ func lived(t *testing.T, g *galen.Server) (stopped, killed string, l *load, at [
 	t.Helper()
 	g.Run()
 	l = newLoad(t, g)
-	for range 3 { // partial tiles of several widths, logs and tables that others replace
+	l.growth = 2000 // each flip reads all of it
+	for range 3 {   // partial tiles of several widths, logs and tables that others replace
 		var all sync.WaitGroup
 		for i := range l.writers {
 			all.Go(func() {
@@ -204,6 +205,9 @@ func lived(t *testing.T, g *galen.Server) (stopped, killed string, l *load, at [
 // One flipped bit anywhere in a data folder is found by galen verify, and never served: of a sample a server is started on the damaged folder, and each answer is
 // right, or an error. 60 flips, or $GALEN_CRASH_FLIPS.
 func TestFlippedBits(t *testing.T) {
+	if os.Getenv("GALEN_TEST_RECORDS") == "postgres" {
+		t.Skip("a copy of the folder lacks the records, whose files are PostgreSQL's; it has checksums of its own")
+	}
 	t.Parallel()
 	g := galen.New(t, filepath.Join(memory(t), "data"), "--log-level", "error")
 	stopped, killed, l, at := lived(t, g)

@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"mime/multipart"
 	"net/textproto"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -39,6 +38,7 @@ type load struct {
 	images  string // data store of HealthImaging
 	writers []writer
 	acked   atomic.Int64
+	growth  int // bytes by which objects differ in size
 }
 
 // writer makes step n, and checks after a restart that the world is as it says: acked steps are there, step tried is whole or absent. It returns the step that is
@@ -78,7 +78,7 @@ func (l *load) send(ctx context.Context, service, method, path, contentType stri
 
 func newLoad(t *testing.T, g *galen.Server) *load {
 	t.Helper()
-	l := &load{g: g}
+	l := &load{g: g, growth: 40_000}
 	ctx := t.Context()
 	if _, err := s3.NewClient(g.Client()).CreateBucket(ctx, &s3.CreateBucketInput{Bucket: "mixed"}); err != nil {
 		t.Fatal(err)
@@ -163,7 +163,7 @@ func (l *load) patient(w int) writer {
 // object makes S3 objects and deletes those of five steps before.
 func (l *load) object(w int) writer {
 	name := func(n int) string { return fmt.Sprintf("w%d/%06d", w, n) }
-	body := func(n int) []byte { return blobtest.Bytes(uint64(w*7919+n), 1000+n%7*40_000) }
+	body := func(n int) []byte { return blobtest.Bytes(uint64(w*7919+n), 1000+n%7*l.growth) }
 	return writer{name: fmt.Sprintf("objects %d", w),
 		write: func(ctx context.Context, n int) error {
 			c := s3.NewClient(l.g.Client())
@@ -372,7 +372,7 @@ func TestMixedLoad(t *testing.T) {
 // verified runs galen verify over a stopped server's folder.
 func verified(t *testing.T, g *galen.Server) {
 	t.Helper()
-	if out, err := exec.Command(galen.Binary(t), "verify", "--data-dir", g.Dir).CombinedOutput(); err != nil {
+	if out, err := g.Exec("verify", "--data-dir", g.Dir); err != nil {
 		t.Errorf("galen verify: %v\n%s", err, out)
 	}
 }

@@ -19,7 +19,7 @@ func TestStartThatCannotSucceed(t *testing.T) {
 		"region":   "GALEN_BLOBS=s3:bucket",
 	} {
 		cmd := exec.Command(galen.Binary(t), "serve", "--data-dir", g.Dir, "--addr", "127.0.0.1:0")
-		cmd.Env = append(cmd.Environ(), env)
+		cmd.Env = append(append(cmd.Environ(), galen.RecordsEnv(t, g.Dir)...), env)
 		var out bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &out
 		if err := cmd.Run(); err == nil || strings.Contains(out.String(), "goroutine") || !strings.Contains(out.String(), say) {
