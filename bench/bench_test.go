@@ -14,7 +14,7 @@ func asked(t *testing.T) context.Context {
 	if os.Getenv("GALEN_BENCH") == "" {
 		t.Skip("a measurement, run by make bench (GALEN_BENCH=1)")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
