@@ -10,8 +10,10 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/galen-health/galen/aws/healthlake"
 	"github.com/galen-health/galen/aws/sts"
 	"github.com/galen-health/galen/platform/record/postgres/pgtest"
+	"github.com/galen-health/galen/test/galen"
 )
 
 // TestNotReadyWhenTheDiskIsNearlyFull: alive, but no place to send requests to; and the log says why.
@@ -51,9 +53,18 @@ func TestMetrics(t *testing.T) {
 	if _, err := sts.NewClient(p.client()).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{}); err != nil {
 		t.Fatal(err)
 	}
-	want := `galen_calls_total{error="",operation="GetCallerIdentity",service="sts",status="200"} 1`
-	p.until("the call is counted", func() bool { _, m := p.admin("/metrics"); return strings.Contains(m, want) })
+	if _, err := healthlake.NewClient(p.client()).CreateFHIRDatastore(ctx, &healthlake.CreateFHIRDatastoreInput{DatastoreTypeVersion: healthlake.FHIRVersionR4}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`galen_calls_total{error="",operation="GetCallerIdentity",service="sts",status="200"} 1`, `galen_jobs_ended_total{kind="healthlake.`} { // a store is made by a job
+		p.until(want, func() bool { _, m := p.admin("/metrics"); return strings.Contains(m, want) })
+	}
 	_, m := p.admin("/metrics")
+	for _, name := range promised(t) {
+		if !strings.Contains(m, "\n"+name) {
+			t.Errorf("docs/guide/operations.md promises %s, which is not there", name)
+		}
+	}
 	for _, name := range []string{"galen_call_seconds_bucket", `galen_call_bytes_total{direction="out"`, "galen_record_commits_total", "galen_record_versions_total", "galen_record_bytes", `galen_record_cache_total{result="hit"}`,
 		"galen_record_compactions_total", "galen_blob_written_bytes_total", "galen_blob_read_bytes_total", "galen_audit_entries", `galen_audit_lag_entries{part="tree"}`, "galen_audit_failed 0", `galen_jobs_open{kind="`,
 		`galen_jobs_running{kind="`, `galen_event_lag_seconds{subscriber="`, "go_goroutines", "process_resident_memory_bytes"} {
@@ -82,6 +93,38 @@ func TestMetrics(t *testing.T) {
 	if strings.Contains(p.log(), token) {
 		t.Error("the log holds the token")
 	}
+}
+
+// promised are the metrics in the table of the operator's guide. A name that begins with _ goes on from the first of its row, as far as the second word.
+func promised(t *testing.T) (names []string) {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(galen.Root(), "docs", "guide", "operations.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for row := range strings.Lines(string(b)) {
+		cells := strings.Split(row, "|")
+		if len(cells) < 4 || !strings.Contains(cells[1], "`galen_") {
+			continue
+		}
+		stem := ""
+		for i, name := range strings.Split(cells[1], "`") {
+			switch {
+			case i%2 == 0: // between names
+			case strings.HasPrefix(name, "_"):
+				names = append(names, stem+name)
+			default:
+				if words := strings.SplitN(name, "_", 3); len(words) == 3 {
+					stem = words[0] + "_" + words[1]
+				}
+				names = append(names, strings.TrimSuffix(name, "*"))
+			}
+		}
+	}
+	if len(names) < 20 {
+		t.Fatalf("the table promises only %v", names)
+	}
+	return names
 }
 
 // TestNotReadyWithoutPostgreSQL: while the record database is away the server says so and lives on; when it is back, so is the server, without a restart.
