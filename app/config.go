@@ -24,7 +24,7 @@ type Config struct {
 	RootAccessKeyID     string `name:"root-access-key-id" env:"GALEN_ROOT_ACCESS_KEY_ID" help:"Root access key; generated and printed once when neither is given."`
 	RootSecretAccessKey string `name:"root-secret-access-key" env:"GALEN_ROOT_SECRET_ACCESS_KEY" help:"Root secret key. Prefer the environment to the command line."`
 
-	AuditTo    []string `name:"audit-to" env:"GALEN_AUDIT_TO" help:"Receivers that the audit log is copied to: file:PATH, syslog+unix:PATH, syslog+tcp://HOST:PORT or syslog+tls://HOST:PORT."`
+	AuditTo    []string `name:"audit-to" env:"GALEN_AUDIT_TO" help:"Receivers that the audit log is copied to: file:PATH, syslog+unix:PATH, syslog+tcp://HOST:PORT, syslog+tls://HOST:PORT or s3://BUCKET/PREFIX?endpoint=URL."`
 	AllowHosts []string `name:"allow-host" env:"GALEN_ALLOW_HOSTS" help:"Hosts or networks that webhooks may reach although they are private (10.1.0.0/16, hooks.local)."`
 	// NewCustomer closes what AWS keeps open for existing customers only (variant stores …).
 	NewCustomer bool   `name:"new-customer" env:"GALEN_NEW_CUSTOMER" help:"Answer as AWS does to new customers: features for existing customers only are refused."`

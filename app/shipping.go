@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/galen-health/galen/platform/audit"
 	"github.com/galen-health/galen/platform/audit/ship"
 )
 
@@ -13,8 +14,13 @@ func openShipping(cfg *Config, e *engines) error {
 	if err != nil {
 		return err
 	}
+	dir := filepath.Join(cfg.DataDir, "audit")
+	id, err := audit.Verifier(dir)
+	if err != nil {
+		return err
+	}
 	for _, to := range cfg.AuditTo {
-		s, err := ship.New(e.audit, filepath.Join(cfg.DataDir, "audit", "shipped"), to, host, e.log)
+		s, err := ship.New(e.audit, filepath.Join(dir, "shipped"), to, host, id, e.log)
 		if err != nil {
 			return err
 		}

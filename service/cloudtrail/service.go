@@ -3,9 +3,7 @@ package cloudtrail
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"strconv"
-	"strings"
 	"time"
 
 	api "github.com/galen-health/galen/aws/cloudtrail"
@@ -112,75 +110,11 @@ func (s *Service) filter(in *api.LookupEventsInput) (audit.Filter, error) {
 }
 
 func eventOf(e *audit.Entry) api.Event {
-	out := api.Event{EventId: e.ID, EventName: e.Name, ReadOnly: strconv.FormatBool(e.ReadOnly), AccessKeyId: e.AccessKeyID, EventTime: e.Time, EventSource: e.Source, Username: e.Username(), Resources: []api.Resource{}, CloudTrailEvent: string(recordOf(e))}
+	out := api.Event{EventId: e.ID, EventName: e.Name, ReadOnly: strconv.FormatBool(e.ReadOnly), AccessKeyId: e.AccessKeyID, EventTime: e.Time, EventSource: e.Source, Username: e.Username(), Resources: []api.Resource{}, CloudTrailEvent: string(e.Trail())}
 	for _, r := range e.Resources {
 		if r != "*" {
 			out.Resources = append(out.Resources, api.Resource{ResourceName: r, ResourceType: audit.ResourceType(r)})
 		}
 	}
 	return out
-}
-
-// trailRecord is the CloudTrail record of an entry, in the order of the user guide ("CloudTrail record contents").
-type trailRecord struct {
-	EventVersion        string            `json:"eventVersion"`
-	UserIdentity        identity          `json:"userIdentity"`
-	EventTime           string            `json:"eventTime"`
-	EventSource         string            `json:"eventSource"`
-	EventName           string            `json:"eventName"`
-	AWSRegion           string            `json:"awsRegion"`
-	SourceIPAddress     string            `json:"sourceIPAddress"`
-	UserAgent           string            `json:"userAgent"`
-	ErrorCode           string            `json:"errorCode,omitempty"`
-	RequestParameters   map[string]string `json:"requestParameters"`
-	ResponseElements    *struct{}         `json:"responseElements"`
-	AdditionalEventData map[string]string `json:"additionalEventData,omitempty"`
-	RequestID           string            `json:"requestID"`
-	EventID             string            `json:"eventID"`
-	ReadOnly            bool              `json:"readOnly"`
-	Resources           []resource        `json:"resources,omitempty"`
-	EventType           string            `json:"eventType"`
-	ManagementEvent     bool              `json:"managementEvent"`
-	RecipientAccountID  string            `json:"recipientAccountId"`
-	EventCategory       string            `json:"eventCategory"`
-}
-
-type identity struct {
-	Type        string `json:"type"`
-	ARN         string `json:"arn,omitempty"`
-	AccountID   string `json:"accountId,omitempty"`
-	AccessKeyID string `json:"accessKeyId,omitempty"`
-	UserName    string `json:"userName,omitempty"`
-	InvokedBy   string `json:"invokedBy,omitempty"`
-}
-
-type resource struct {
-	ARN       string `json:"ARN"`
-	AccountID string `json:"accountId,omitempty"`
-	Type      string `json:"type,omitempty"`
-}
-
-func recordOf(e *audit.Entry) []byte {
-	r := trailRecord{EventVersion: "1.11", EventTime: e.Time.UTC().Format("2006-01-02T15:04:05Z"), EventSource: e.Source, EventName: e.Name, AWSRegion: e.Region, SourceIPAddress: e.SourceIP, UserAgent: e.UserAgent,
-		ErrorCode: e.Error, RequestParameters: e.Parameters, RequestID: e.RequestID, EventID: e.ID, ReadOnly: e.ReadOnly, EventType: "AwsApiCall", ManagementEvent: true, RecipientAccountID: e.Account, EventCategory: "Management",
-		UserIdentity: identity{Type: e.Kind, ARN: e.Principal, AccountID: e.Account, AccessKeyID: e.AccessKeyID, InvokedBy: e.Via}}
-	if e.Kind == "IAMUser" {
-		r.UserIdentity.UserName = e.Username()
-	}
-	if e.Action != "" || e.Policy != "" {
-		r.AdditionalEventData = map[string]string{"action": e.Action}
-		if e.Policy != "" {
-			r.AdditionalEventData["decidingPolicy"] = e.Policy
-		}
-	}
-	for _, arn := range e.Resources {
-		if strings.HasPrefix(arn, "arn:") {
-			r.Resources = append(r.Resources, resource{ARN: arn, AccountID: e.Account, Type: audit.ResourceType(arn)})
-		}
-	}
-	b, err := json.Marshal(r)
-	if err != nil {
-		return []byte("{}") // strings and booleans only: it cannot fail
-	}
-	return b
 }

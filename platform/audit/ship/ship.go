@@ -26,6 +26,11 @@ type sink interface {
 	close() error
 }
 
+// gatherer is a sink that takes entries together: so many at most, of so many bytes, or fewer after a while.
+type gatherer interface {
+	gather() (entries, size int, wait time.Duration)
+}
+
 const (
 	lookEvery = time.Second
 	mostWait  = time.Minute // between attempts at a receiver that takes nothing
@@ -38,7 +43,11 @@ type Shipper struct {
 	name  string // of the receiver
 	state string // file that tells how far it is
 	log   *slog.Logger
-	next  uint64
+	next  uint64    // the first that the receiver has not had
+	held  [][]byte  // from next on, until they are enough
+	size  int       // bytes of them
+	since time.Time // the first of them is held
+	saved time.Time // when the state was last synced
 }
 
 type position struct {
@@ -46,9 +55,10 @@ type position struct {
 	Next uint64 `json:"next"`
 }
 
-// New makes a shipper to a receiver: file:PATH, syslog+unix:PATH, syslog+tcp://HOST:PORT or syslog+tls://HOST:PORT. dir keeps how far it is.
-func New(from Source, dir, to, host string, log *slog.Logger) (*Shipper, error) {
-	k, err := newSink(to, host)
+// New makes a shipper to a receiver: file:PATH, syslog+unix:PATH, syslog+tcp://HOST:PORT, syslog+tls://HOST:PORT or s3://BUCKET/PREFIX?endpoint=URL&every=DURATION. dir keeps how far it is;
+// id tells the log from others that are sent to the same place, for which its public key is good.
+func New(from Source, dir, to, host, id string, log *slog.Logger) (*Shipper, error) {
+	k, err := newSink(to, host, id)
 	if err != nil {
 		return nil, err
 	}
@@ -96,27 +106,68 @@ func (s *Shipper) Run(ctx context.Context) error {
 	return nil
 }
 
-// step ships what one bundle has.
+// step ships what one bundle has, or what was gathered.
 func (s *Shipper) step(ctx context.Context) (int, error) {
-	entries, err := s.from.Entries(ctx, s.next)
-	if err != nil || len(entries) == 0 {
+	most, size, wait := 1, 0, time.Duration(0)
+	if g, ok := s.to.(gatherer); ok {
+		most, size, wait = g.gather()
+	}
+	for len(s.held) < most && (len(s.held) == 0 || s.size < size) {
+		entries, err := s.from.Entries(ctx, s.next+uint64(len(s.held)))
+		if err != nil {
+			return 0, err
+		}
+		if len(entries) == 0 {
+			break
+		}
+		if len(s.held) == 0 {
+			s.since = time.Now()
+		}
+		s.held = append(s.held, entries...)
+		for _, e := range entries {
+			s.size += len(e)
+		}
+	}
+	n := len(s.held)
+	if n == 0 || n < most && s.size < size && time.Since(s.since) < wait {
+		return 0, nil
+	}
+	if err := s.to.send(ctx, s.next, s.held); err != nil {
 		return 0, err
 	}
-	if err := s.to.send(ctx, s.next, entries); err != nil {
-		return 0, err
-	}
-	s.next += uint64(len(entries))
-	return len(entries), s.keep()
+	s.next += uint64(n)
+	s.held, s.size = nil, 0
+	return n, s.keep()
 }
 
-// keep writes how far it is. Losing it in a crash sends some again, so it is not synced.
+// saveEvery is how often the position is made to outlast a power cut; each position outlasts the process.
+const saveEvery = time.Second
+
+// keep writes how far it is. What a lost position sends again, it sends from where an earlier batch began.
 func (s *Shipper) keep() error {
 	b, err := json.Marshal(position{s.name, s.next})
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(s.state+".tmp", b, 0o600); err != nil {
+	f, err := os.OpenFile(s.state+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
 		return err
 	}
-	return os.Rename(s.state+".tmp", s.state)
+	sync := time.Since(s.saved) >= saveEvery
+	_, err = f.Write(b)
+	if err == nil && sync {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(s.state+".tmp", s.state); err != nil || !sync {
+		return err
+	}
+	s.saved = time.Now()
+	dir, err := os.Open(filepath.Dir(s.state))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }

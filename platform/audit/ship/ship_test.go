@@ -59,7 +59,7 @@ func filled(t *testing.T, n int) *audit.Merkle {
 
 func shipper(t *testing.T, m Source, dir, to string) *Shipper {
 	t.Helper()
-	s, err := New(m, dir, to, "host.example", slog.New(slog.DiscardHandler))
+	s, err := New(m, dir, to, "host.example", "log", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +198,7 @@ func TestSyslog(t *testing.T) {
 
 func TestReceiversAreNamed(t *testing.T) {
 	for _, to := range []string{"", "file:", "syslog+tcp://nowhere", "http://collector", "syslog+unix:"} {
-		if _, err := New(nil, t.TempDir(), to, "h", slog.Default()); !errs.Is(err, errs.Invalid) {
+		if _, err := New(nil, t.TempDir(), to, "h", "log", slog.Default()); !errs.Is(err, errs.Invalid) {
 			t.Errorf("%q: %v", to, err)
 		}
 	}

@@ -3,10 +3,12 @@ package ship
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -14,21 +16,67 @@ import (
 	"github.com/galen-health/galen/platform/errs"
 )
 
-func newSink(to, host string) (sink, error) {
+func newSink(to, host, id string) (sink, error) {
 	kind, rest, _ := strings.Cut(to, ":")
 	address := strings.TrimPrefix(rest, "//")
 	switch {
 	case rest == "":
 	case kind == "file":
 		return &file{path: rest}, nil
+	case kind == "s3":
+		b, err := newBucket(to, id)
+		if err != nil {
+			return nil, err // not a nil *bucket in the interface
+		}
+		return b, nil
 	case kind == "syslog+unix":
 		return &syslog{network: "unix", address: address, host: host}, nil
-	case kind == "syslog+tcp", kind == "syslog+tls":
+	case kind == "syslog+tls":
+		address, query, _ := strings.Cut(address, "?")
 		if _, _, err := net.SplitHostPort(address); err == nil {
-			return &syslog{network: "tcp", address: address, host: host, secure: kind == "syslog+tls"}, nil
+			t, err := tlsConfig(query)
+			if err != nil {
+				return nil, errs.Wrap(errs.Invalid, err, "the audit log's receiver %s: %s", address, err.Error())
+			}
+			return &syslog{network: "tcp", address: address, host: host, tls: t}, nil
+		}
+	case kind == "syslog+tcp":
+		if _, _, err := net.SplitHostPort(address); err == nil {
+			return &syslog{network: "tcp", address: address, host: host}, nil
 		}
 	}
-	return nil, errs.New(errs.Invalid, "%q names no receiver of the audit log: give file:PATH, syslog+unix:PATH, syslog+tcp://HOST:PORT or syslog+tls://HOST:PORT", to)
+	return nil, errs.New(errs.Invalid, "%q names no receiver of the audit log: give file:PATH, syslog+unix:PATH, syslog+tcp://HOST:PORT, syslog+tls://HOST:PORT or s3://BUCKET/PREFIX?endpoint=URL", to)
+}
+
+// tlsConfig reads ca=FILE, who may have issued the receiver's certificate when it is none of the system's, and cert=FILE&key=FILE, by which it knows us (RFC 5425 §4.2).
+func tlsConfig(query string) (*tls.Config, error) {
+	t := &tls.Config{MinVersion: tls.VersionTLS12}
+	options, err := url.ParseQuery(query)
+	if err != nil {
+		return nil, errors.New("its address ends in what is no query")
+	}
+	for name := range options {
+		if name != "ca" && name != "cert" && name != "key" {
+			return nil, fmt.Errorf("it has no option %q: ca, cert and key are what there is", name)
+		}
+	}
+	if ca := options.Get("ca"); ca != "" {
+		b, err := os.ReadFile(ca)
+		if err != nil {
+			return nil, err
+		}
+		if t.RootCAs = x509.NewCertPool(); !t.RootCAs.AppendCertsFromPEM(b) {
+			return nil, fmt.Errorf("%s holds no certificate (PEM)", ca)
+		}
+	}
+	if cert, key := options.Get("cert"), options.Get("key"); cert+key != "" {
+		pair, err := tls.LoadX509KeyPair(cert, key)
+		if err != nil {
+			return nil, err
+		}
+		t.Certificates = []tls.Certificate{pair}
+	}
+	return t, nil
 }
 
 // file appends JSON lines and syncs them. Whoever rotates it may rename it at any time: it is opened for each batch.
@@ -55,19 +103,27 @@ func (*file) close() error { return nil }
 // syslog sends RFC 5424 messages, each with its length before it (octet counting: RFC 6587 §3.4.1 on plain streams, RFC 5425 §4.3 on TLS).
 type syslog struct {
 	network, address, host string
-	secure                 bool
+	tls                    *tls.Config // nil = in the clear
 	conn                   net.Conn
 }
 
-const sendTimeout = 10 * time.Second
+const (
+	sendTimeout = 10 * time.Second
+	// refusal is how long a receiver may take to refuse us.
+	refusal = 500 * time.Millisecond
+)
 
 func (s *syslog) send(ctx context.Context, first uint64, entries [][]byte) error {
-	if s.conn != nil && !alive(s.conn) {
+	if s.conn != nil && !alive(s.conn, time.Millisecond) {
 		_ = s.close()
 	}
 	if s.conn == nil {
 		if err := s.dial(ctx); err != nil {
 			return err
+		}
+		// In TLS 1.3 the receiver judges our certificate when our side of the handshake is over: what is written before would be lost to it.
+		if s.tls != nil && !alive(s.conn, refusal) {
+			return errors.Join(errs.New(errs.Unavailable, "the receiver ends the connection once it has seen who we are: it wants another certificate, or one at all"), s.close())
 		}
 	}
 	var b []byte
@@ -87,8 +143,8 @@ func (s *syslog) send(ctx context.Context, first uint64, entries [][]byte) error
 func (s *syslog) dial(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
-	if s.secure {
-		d := tls.Dialer{Config: &tls.Config{MinVersion: tls.VersionTLS12}}
+	if s.tls != nil {
+		d := tls.Dialer{Config: s.tls}
 		s.conn, err = d.DialContext(ctx, s.network, s.address)
 		return err
 	}
@@ -98,8 +154,8 @@ func (s *syslog) dial(ctx context.Context) (err error) {
 }
 
 // alive tells whether the receiver has hung up: it never says anything, so a read ends by its deadline or by the end of the connection.
-func alive(c net.Conn) bool {
-	if err := c.SetReadDeadline(time.Now().Add(time.Millisecond)); err != nil {
+func alive(c net.Conn, within time.Duration) bool {
+	if err := c.SetReadDeadline(time.Now().Add(within)); err != nil {
 		return false
 	}
 	_, err := c.Read(make([]byte, 1))
