@@ -153,3 +153,40 @@ func TestRate(t *testing.T) {
 		t.Error("fifteen requests at once went through a burst of five")
 	}
 }
+
+// TestHeaders: more header than the server takes is refused over HTTP/1.1 and HTTP/2, in one field or in many, before anybody is asked who they are; what is below the
+// bound is read, and the others are served on.
+func TestHeaders(t *testing.T) {
+	t.Parallel()
+	g := galen.Start(t)
+	for _, h2 := range []bool{false, true} {
+		tr := &http.Transport{Protocols: new(http.Protocols)}
+		tr.Protocols.SetHTTP1(!h2)
+		tr.Protocols.SetUnencryptedHTTP2(h2)
+		for what, c := range map[string]struct {
+			fields, size int
+			refused      bool
+		}{"a large header": {1, 40 << 10, false}, "one field too large": {1, 100 << 10, true}, "many fields": {2000, 100, true}, "a field of a megabyte": {1, 1 << 20, true}} {
+			r, err := http.NewRequest(http.MethodGet, g.URL+"/livez", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for n := range c.fields {
+				r.Header.Set(fmt.Sprint("X-Filler-", n), strings.Repeat("f", c.size))
+			}
+			resp, err := tr.RoundTrip(r)
+			if err != nil {
+				if !c.refused { // HTTP/2 ends the stream, HTTP/1.1 may hang up while it is still being written to
+					t.Errorf("HTTP/2 %v: %s: %v", h2, what, err)
+				}
+				continue
+			}
+			resp.Body.Close()
+			if want := map[bool]int{true: http.StatusRequestHeaderFieldsTooLarge, false: http.StatusOK}[c.refused]; resp.StatusCode != want {
+				t.Errorf("HTTP/2 %v: %s: %d, want %d", h2, what, resp.StatusCode, want)
+			}
+		}
+		tr.CloseIdleConnections()
+	}
+	sound(t, g)
+}
