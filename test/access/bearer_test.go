@@ -310,9 +310,23 @@ func TestBearerOfAnOutsideProvider(t *testing.T) {
 	assume := func(token string) (*sts.AssumeRoleWithWebIdentityOutput, error) {
 		return sts.NewFromConfig(cfg).AssumeRoleWithWebIdentity(ctx, &sts.AssumeRoleWithWebIdentityInput{RoleArn: &role, RoleSessionName: sdkaws.String("shift"), WebIdentityToken: &token})
 	}
-	for want, bad := range map[string]string{"ExpiredTokenException": h.outside(object{"exp": time.Now().Add(-time.Hour).Unix()}), "InvalidIdentityToken": h.outside(object{"aud": "viewer"})} {
-		if _, err := assume(bad); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%v, want %s", err, want)
+	payload := func(token string) string { return strings.Split(token, ".")[1] }
+	for _, c := range []struct{ name, token, want, words string }{
+		{"expired", h.outside(object{"exp": time.Now().Add(-time.Hour).Unix()}), "ExpiredTokenException", "expired"},
+		{"wrong audience", h.outside(object{"aud": "viewer"}), "InvalidIdentityToken", "audience"},
+		{"no audience", h.outside(object{"aud": []string{}}), "InvalidIdentityToken", "audience"},
+		{"issued in the future", h.outside(object{"iat": time.Now().Add(time.Hour).Unix()}), "InvalidIdentityToken", "in the future"},
+		{"good only later", h.outside(object{"nbf": time.Now().Add(time.Hour).Unix()}), "InvalidIdentityToken", ""},
+		{"without an end", h.outside(object{"exp": nil}), "InvalidIdentityToken", "exp"},
+		{"without a subject", h.outside(object{"sub": ""}), "InvalidIdentityToken", "sub"},
+		{"unknown key", sign(t, stranger, object{"iss": h.login.URL, "sub": "nurse-7", "aud": "galen", "exp": time.Now().Add(time.Minute).Unix()}), "InvalidIdentityToken", "does not verify"},
+		{"another issuer", h.outside(object{"iss": "https://login.example.org"}), "InvalidIdentityToken", "not a provider"},
+		{"algorithm none", "eyJhbGciOiJub25lIn0." + payload(h.outside(nil)) + ".", "InvalidIdentityToken", "algorithm"},
+		{"a secret's algorithm", "eyJhbGciOiJIUzI1NiIsImtpZCI6ImsxIn0." + payload(h.outside(nil)) + ".AAAA", "InvalidIdentityToken", "algorithm"},
+		{"no token", "rubbish", "InvalidIdentityToken", ""},
+	} {
+		if _, err := assume(c.token); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), c.words) || strings.Contains(err.Error(), payload(h.outside(nil))[:30]) {
+			t.Errorf("%s: %v, want %s with %q", c.name, err, c.want, c.words)
 		}
 	}
 	opened, err := assume(h.outside(nil))
