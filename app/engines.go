@@ -68,6 +68,7 @@ func openEngines(ctx context.Context, cfg *Config, log *slog.Logger, local *edge
 	if err != nil {
 		return e, err
 	}
+	defer clear(root) // the ring has its own
 	dir := func(name string) string { return filepath.Join(cfg.DataDir, name) }
 	if e.keys, err = openKeys(cfg, root); err != nil {
 		return e, err

@@ -57,6 +57,7 @@ func Restore(ctx context.Context, cfg Config, from string, at time.Time, progres
 	if err != nil {
 		return r, err
 	}
+	defer clear(root)
 	kept, err := keyring.OpenSealed(ring, root, keyring.Config{Account: cfg.Account, Region: cfg.Region})
 	if err != nil {
 		return r, err
@@ -331,6 +332,7 @@ func CheckBackup(ctx context.Context, cfg Config, from string, fault func(string
 	if err != nil {
 		return 0, 0, err
 	}
+	defer clear(root)
 	kept, err := keyring.OpenSealed(ring, root, keyring.Config{Account: cfg.Account, Region: cfg.Region})
 	if err != nil {
 		return 0, 0, err

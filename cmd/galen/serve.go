@@ -17,6 +17,9 @@ type serveCmd struct {
 
 // Run serves until SIGINT or SIGTERM, then drains; a second signal ends the process at once, which loses nothing that was acknowledged.
 func (c *serveCmd) Run() error {
+	if err := noCore(); err != nil {
+		return fmt.Errorf("core files cannot be turned off: %w", err)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // from the first signal on, signals do again what they do to any process

@@ -49,6 +49,9 @@ func (r *Ring) change(name string, fn func(*Key) error) error {
 	}
 	r.keys[k.ID] = &k
 	if err := r.save(); err != nil {
+		for _, v := range k.Versions[min(len(old.Versions), len(k.Versions)):] { // new ones, which nothing is under
+			clear(v.material)
+		}
 		r.keys[k.ID], r.aliases = old, aliases
 		return err
 	}

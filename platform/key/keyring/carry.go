@@ -85,6 +85,7 @@ func (r *Ring) VerifyFiles() (keys int, faults []error) {
 		return 0, nil
 	}
 	l, err := load(r.d, r.root)
+	l.content.wipe()
 	if err != nil && len(l.faults) == 0 {
 		return len(r.keys), []error{err}
 	}

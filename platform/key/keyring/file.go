@@ -53,6 +53,18 @@ type keptVersion struct {
 	Material []byte `json:"material"`
 }
 
+// wipe forgets the material of a content that did not become the ring.
+func (c *content) wipe() {
+	if c == nil {
+		return
+	}
+	for _, k := range c.Keys {
+		for _, v := range k.Kept {
+			clear(v.Material)
+		}
+	}
+}
+
 func derive(root []byte, purpose string, n int) []byte {
 	k, err := hkdf.Key(sha256.New, root, nil, "galen key ring "+purpose, n)
 	if err != nil {
@@ -136,6 +148,7 @@ func load(d disk.FS, root []byte) (loaded, error) {
 		if err == nil {
 			seq, c, err = decodeRing(root, b)
 		}
+		was := l.content
 		switch {
 		case errors.Is(err, errOtherRoot):
 			otherRoot++
@@ -156,6 +169,11 @@ func load(d disk.FS, root []byte) (loaded, error) {
 				stale = i
 			}
 			l.faults = append(l.faults, fmt.Errorf("key ring %s is older than the other copy", copies[stale]))
+		}
+		if c != l.content {
+			c.wipe()
+		} else if was != l.content {
+			was.wipe()
 		}
 	}
 	switch {

@@ -73,6 +73,7 @@ func OpenFS(d disk.FS, rootKey []byte, cfg Config) (*Ring, error) {
 	}
 	l, err := load(d, r.root)
 	if err != nil {
+		clear(r.root)
 		return nil, err
 	}
 	if l.absent {
@@ -118,8 +119,10 @@ func Verify(dir string, rootKey []byte) (keys int, faults []error) {
 		if rootKey, err = readRoot(d, false); err != nil {
 			return 0, []error{err}
 		}
+		defer clear(rootKey)
 	}
 	l, err := load(d, rootKey)
+	defer l.content.wipe()
 	switch {
 	case l.absent:
 		return 0, []error{errs.New(errs.Corrupt, "there is no key ring")}
@@ -266,6 +269,7 @@ func (r *Ring) dataKey(ref key.Ref, may func(*Key, time.Time) error) (key.DataKe
 	_, _ = rand.Read(plain) // never fails
 	wrapped, arn, err := r.encrypt(ref.Key, plain, ref.Context, may)
 	if err != nil {
+		clear(plain)
 		return key.DataKey{}, err
 	}
 	return key.DataKey{Plain: plain, Wrapped: wrapped, KeyARN: arn}, nil

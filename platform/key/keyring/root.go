@@ -1,11 +1,11 @@
 package keyring
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"io/fs"
-	"strings"
 
 	"github.com/galen-health/galen/platform/disk"
 	"github.com/galen-health/galen/platform/errs"
@@ -16,8 +16,14 @@ const rootFile = "root.key"
 
 // ParseRoot reads a root key as GALEN_ROOT_KEY gives it: 32 bytes in base64.
 func ParseRoot(s string) ([]byte, error) {
-	b, err := base64.StdEncoding.DecodeString(strings.TrimSpace(s))
+	return parseRoot([]byte(s))
+}
+
+// parseRoot leaves no copy but what it returns.
+func parseRoot(text []byte) ([]byte, error) {
+	b, err := base64.StdEncoding.AppendDecode(nil, bytes.TrimSpace(text))
 	if err != nil || len(b) != 32 {
+		clear(b)
 		return nil, errs.New(errs.Invalid, "the root key is not 32 bytes in base64: make one with `head -c 32 /dev/urandom | base64`")
 	}
 	return b, nil
@@ -29,7 +35,7 @@ func readRoot(d disk.FS, create bool) ([]byte, error) {
 	switch {
 	case err == nil:
 		defer clear(b)
-		return ParseRoot(string(b))
+		return parseRoot(b)
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, errs.Wrap(errs.Unavailable, err, "the root key file cannot be read")
 	case !create:
@@ -37,7 +43,10 @@ func readRoot(d disk.FS, create bool) ([]byte, error) {
 	}
 	root := make([]byte, 32)
 	_, _ = rand.Read(root) // never fails
-	if err := disk.Replace(d, rootFile, []byte(base64.StdEncoding.EncodeToString(root)+"\n")); err != nil {
+	text := append(base64.StdEncoding.AppendEncode(make([]byte, 0, 64), root), '\n')
+	defer clear(text)
+	if err := disk.Replace(d, rootFile, text); err != nil {
+		clear(root)
 		return nil, errs.Wrap(errs.Unavailable, err, "the root key file cannot be written")
 	}
 	return root, nil

@@ -59,7 +59,7 @@ func prepare(ctx context.Context, f Folder, by seal, path string, to Source) ([]
 		b, err := os.ReadFile(path)
 		if err == nil { // the operator's, or of a move that a crash cut short
 			defer clear(b)
-			return Parse(string(b))
+			return parse(b)
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return nil, errs.Wrap(errs.Invalid, err, "the file %s cannot be read", path)

@@ -1,12 +1,12 @@
 package rootkey
 
 import (
+	"bytes"
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
 	"os"
-	"strings"
 
 	"golang.org/x/crypto/argon2"
 
@@ -28,24 +28,24 @@ const (
 func (passphrase) name() string { return "root.passphrase" }
 
 func (p passphrase) text() ([]byte, error) {
-	var text string
+	var text []byte
 	if p.file != "" {
 		b, err := os.ReadFile(p.file)
 		if err != nil {
 			return nil, errs.Wrap(errs.Invalid, err, "the file with the passphrase of the root key cannot be read: %s", p.file)
 		}
 		defer clear(b)
-		text = strings.TrimRight(string(b), "\r\n")
+		text = bytes.Clone(bytes.TrimRight(b, "\r\n"))
 	} else {
-		text = os.Getenv(p.variable)
+		text = []byte(os.Getenv(p.variable))
 	}
-	if text == "" {
+	if len(text) == 0 {
 		if p.file != "" {
 			return nil, errs.New(errs.Invalid, "the file with the passphrase of the root key is empty: %s", p.file)
 		}
 		return nil, errs.New(errs.Invalid, "no passphrase for the root key: set %s, or name a file with passphrase-file:PATH", p.variable)
 	}
-	return []byte(text), nil
+	return text, nil
 }
 
 func (p passphrase) aead(s *sealed) (cipher.AEAD, error) {

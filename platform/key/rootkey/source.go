@@ -1,6 +1,7 @@
 package rootkey
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -137,8 +138,14 @@ func (s Source) parse() (sealer seal, path string, err error) {
 
 // Parse reads a root key as it stands in a file or a variable: 32 bytes in base64.
 func Parse(text string) ([]byte, error) {
-	b, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
+	return parse([]byte(text))
+}
+
+// parse leaves no copy but what it returns.
+func parse(text []byte) ([]byte, error) {
+	b, err := base64.StdEncoding.AppendDecode(nil, bytes.TrimSpace(text))
 	if err != nil || len(b) != Size {
+		clear(b)
 		return nil, errs.New(errs.Invalid, "the root key is not 32 bytes in base64: make one with `head -c 32 /dev/urandom | base64`")
 	}
 	return b, nil
@@ -169,7 +176,7 @@ func openFile(path string, f Folder) ([]byte, error) {
 		return nil, errs.Wrap(errs.Invalid, err, "the root key file %s cannot be read: put it back as it was; without it the data cannot be opened", path)
 	}
 	defer clear(b)
-	root, err := Parse(string(b))
+	root, err := parse(b)
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +195,7 @@ func writeNew(path string, root []byte) error {
 	if err != nil {
 		return errs.Wrap(errs.Conflict, err, "the root key cannot be written to %s: name a file that does not exist yet, in a folder that can be written", path)
 	}
-	text := []byte(base64.StdEncoding.EncodeToString(root) + "\n")
+	text := append(base64.StdEncoding.AppendEncode(make([]byte, 0, 64), root), '\n')
 	defer clear(text)
 	_, err = file.Write(text)
 	if err == nil {

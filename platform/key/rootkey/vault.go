@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -66,19 +65,19 @@ func newVault(s string) (*vault, error) {
 func (*vault) name() string { return "root.vault" }
 
 // call does one of Transit's operations.
-func (v *vault) call(ctx context.Context, operation string, in map[string]string) (map[string]string, error) {
+func (v *vault) call(ctx context.Context, operation string, in, out any) error {
 	token := os.Getenv("VAULT_TOKEN")
 	if token == "" {
-		return nil, errs.New(errs.Invalid, "the root key is sealed by Vault, and VAULT_TOKEN is not set: give a token whose policy may update %s/encrypt/%s and /decrypt/%s", strings.TrimPrefix(v.base.Path, "/v1/"), v.key, v.key)
+		return errs.New(errs.Invalid, "the root key is sealed by Vault, and VAULT_TOKEN is not set: give a token whose policy may update %s/encrypt/%s and /decrypt/%s", strings.TrimPrefix(v.base.Path, "/v1/"), v.key, v.key)
 	}
 	body, err := json.Marshal(in)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer clear(body)
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, v.base.JoinPath(operation, v.key).String(), bytes.NewReader(body))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	r.Header.Set("X-Vault-Token", token)
 	r.Header.Set("X-Vault-Request", "true")
@@ -88,57 +87,62 @@ func (v *vault) call(ctx context.Context, operation string, in map[string]string
 	}
 	resp, err := v.client.Do(r)
 	if err != nil {
-		return nil, errs.Wrap(errs.Unavailable, err, "Vault at %s, which seals the root key, cannot be reached: start it, or mend the network, and start again; nothing was changed", v.base.Host)
+		return errs.Wrap(errs.Unavailable, err, "Vault at %s, which seals the root key, cannot be reached: start it, or mend the network, and start again; nothing was changed", v.base.Host)
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	defer clear(answer)
 	if err != nil {
-		return nil, errs.Wrap(errs.Unavailable, err, "Vault at %s broke off", v.base.Host)
+		return errs.Wrap(errs.Unavailable, err, "Vault at %s broke off", v.base.Host)
 	}
 	switch resp.StatusCode {
 	case http.StatusOK:
 	case http.StatusForbidden:
-		return nil, errs.New(errs.Invalid, "Vault at %s refuses VAULT_TOKEN: give one that is not expired and whose policy may update encrypt/%s and decrypt/%s", v.base.Host, v.key, v.key)
+		return errs.New(errs.Invalid, "Vault at %s refuses VAULT_TOKEN: give one that is not expired and whose policy may update encrypt/%s and decrypt/%s", v.base.Host, v.key, v.key)
 	case http.StatusServiceUnavailable:
-		return nil, errs.New(errs.Unavailable, "Vault at %s is sealed or in maintenance: unseal it and start again; nothing was changed", v.base.Host)
+		return errs.New(errs.Unavailable, "Vault at %s is sealed or in maintenance: unseal it and start again; nothing was changed", v.base.Host)
 	case http.StatusNotFound:
-		return nil, errs.New(errs.Invalid, "Vault at %s has no such Transit engine or key: check the name, or enable the engine and make the key %s", v.base.Host, v.key)
+		return errs.New(errs.Invalid, "Vault at %s has no such Transit engine or key: check the name, or enable the engine and make the key %s", v.base.Host, v.key)
 	case http.StatusBadRequest:
-		return nil, errs.New(errs.Invalid, "Vault at %s does not open what its key %s should have sealed: the key was replaced or its old versions removed; restore Vault's key, or the key folder that belongs to it", v.base.Host, v.key)
+		return errs.New(errs.Invalid, "Vault at %s does not open what its key %s should have sealed: the key was replaced or its old versions removed; restore Vault's key, or the key folder that belongs to it", v.base.Host, v.key)
 	default:
-		return nil, errs.New(errs.Unavailable, "Vault at %s answers %d", v.base.Host, resp.StatusCode)
+		return errs.New(errs.Unavailable, "Vault at %s answers %d", v.base.Host, resp.StatusCode)
 	}
-	var out struct {
-		Data map[string]any `json:"data"`
+	envelope := struct {
+		Data any `json:"data"`
+	}{out}
+	if err := json.Unmarshal(answer, &envelope); err != nil {
+		return errs.New(errs.Unavailable, "what answers at %s is no Vault", v.base.Host)
 	}
-	if err := json.Unmarshal(answer, &out); err != nil {
-		return nil, errs.New(errs.Unavailable, "what answers at %s is no Vault", v.base.Host)
-	}
-	texts := map[string]string{}
-	for k, val := range out.Data {
-		if s, ok := val.(string); ok {
-			texts[k] = s
-		}
-	}
-	return texts, nil
+	return nil
+}
+
+// opened is what Transit seals and opens; JSON has bytes in base64, as Transit asks for.
+type opened struct {
+	Plaintext []byte `json:"plaintext"`
 }
 
 func (v *vault) seal(ctx context.Context, root []byte) (*sealed, error) {
-	data, err := v.call(ctx, "encrypt", map[string]string{"plaintext": base64.StdEncoding.EncodeToString(root)})
-	if err != nil {
+	var out struct {
+		Ciphertext string `json:"ciphertext"`
+	}
+	if err := v.call(ctx, "encrypt", opened{root}, &out); err != nil {
 		return nil, err
 	}
-	if !strings.HasPrefix(data["ciphertext"], "vault:v") {
+	if !strings.HasPrefix(out.Ciphertext, "vault:v") {
 		return nil, errs.New(errs.Unavailable, "what answers at %s is no Vault", v.base.Host)
 	}
-	return &sealed{Sealed: []byte(data["ciphertext"])}, nil
+	return &sealed{Sealed: []byte(out.Ciphertext)}, nil
 }
 
 func (v *vault) open(ctx context.Context, s *sealed) ([]byte, error) {
-	data, err := v.call(ctx, "decrypt", map[string]string{"ciphertext": string(s.Sealed)})
-	if err != nil {
+	var out opened
+	if err := v.call(ctx, "decrypt", map[string]string{"ciphertext": string(s.Sealed)}, &out); err != nil {
 		return nil, err
 	}
-	return Parse(data["plaintext"])
+	if len(out.Plaintext) != Size {
+		clear(out.Plaintext)
+		return nil, errs.New(errs.Invalid, "what Vault at %s opens is no root key of %d bytes", v.base.Host, Size)
+	}
+	return out.Plaintext, nil
 }

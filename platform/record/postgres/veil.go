@@ -29,6 +29,7 @@ func newVeil(dataKey []byte) (*veil, error) {
 		return nil, err
 	}
 	block, err := aes.NewCipher(k[:32])
+	clear(k[:32])
 	if err != nil {
 		return nil, err
 	}
