@@ -277,9 +277,6 @@ func (b *buffer) tail(n int) string {
 	return s[max(0, len(s)-n):]
 }
 
-// PID is the number of the process.
-func (s *Server) PID() int { return s.cmd.Process.Pid }
-
 // Pid is the number of the server process, which runs.
 func (s *Server) Pid() int { return s.cmd.Process.Pid }
 

@@ -97,7 +97,7 @@ func TestNoKeyInTheClear(t *testing.T) {
 	if out, err := g.Exec("admin", "backup", place); err != nil {
 		t.Fatalf("backup: %v %s", err, out)
 	}
-	if limits := string(must[[]byte](t)(os.ReadFile(fmt.Sprintf("/proc/%d/limits", g.PID())))); !strings.Contains(strings.Join(strings.Fields(limits), " "), "Max core file size 1 ") && !strings.Contains(strings.Join(strings.Fields(limits), " "), "Max core file size 0 ") {
+	if limits := string(must[[]byte](t)(os.ReadFile(fmt.Sprintf("/proc/%d/limits", g.Pid())))); !strings.Contains(strings.Join(strings.Fields(limits), " "), "Max core file size 1 ") && !strings.Contains(strings.Join(strings.Fields(limits), " "), "Max core file size 0 ") {
 		t.Errorf("the server may leave core files:\n%s", limits)
 	}
 	running := filepath.Join(t.TempDir(), "running")
