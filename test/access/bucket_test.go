@@ -135,7 +135,8 @@ func TestPublicAccess(t *testing.T) {
 func TestBadPolicies(t *testing.T) {
 	g := galen.Start(t)
 	h := g.Client()
-	iam, s3, kms, sts := iamapi.NewClient(h), s3api.NewClient(h), kmsapi.NewClient(h), stsapi.NewClient(user(t, g, "u", ""))
+	as := user(t, g, "u", "")
+	iam, s3, kms, sts := iamapi.NewClient(h), s3api.NewClient(h), kmsapi.NewClient(h), stsapi.NewClient(as)
 	good := doc(everything)
 	trust := doc(`{"Effect":"Allow","Principal":{"AWS":"` + account + `"},"Action":"sts:AssumeRole"}`)
 	must[*iamapi.PutUserPolicyOutput](t)(iam.PutUserPolicy(ctx, &iamapi.PutUserPolicyInput{UserName: "u", PolicyName: "own", PolicyDocument: good}))
@@ -232,4 +233,22 @@ func TestBadPolicies(t *testing.T) {
 	if _, err := sts.AssumeRole(ctx, &stsapi.AssumeRoleInput{RoleArn: "arn:aws:iam::" + account + ":role/r", RoleSessionName: "s1"}); name(err) != "AccessDenied" {
 		t.Errorf("allowed and denied: %v", err)
 	}
+	must[*iamapi.PutUserPolicyOutput](t)(iam.PutUserPolicy(ctx, &iamapi.PutUserPolicyInput{UserName: "u", PolicyName: "own", PolicyDocument: good}))
+	u := `"Principal":{"AWS":"arn:aws:iam::` + account + `:user/u"}`
+	on := func(action, resource string) string {
+		return doc(`{"Effect":"Allow",` + u + `,"Action":"` + action + `","Resource":"` + resource + `"},{"Effect":"Deny",` + u + `,"Action":"` + action + `","Resource":"` + resource + `"},{"Effect":"Allow","Principal":{"AWS":"` + account + `"},"Action":"*","Resource":"` + resource + `"}`)
+	}
+	must[*s3api.PutBucketPolicyOutput](t)(s3.PutBucketPolicy(ctx, &s3api.PutBucketPolicyInput{Bucket: "ward", Policy: on("s3:ListBucket", "arn:aws:s3:::ward")}))
+	must[*kmsapi.PutKeyPolicyOutput](t)(kms.PutKeyPolicy(ctx, &kmsapi.PutKeyPolicyInput{KeyId: k, Policy: on("kms:DescribeKey", "*")}))
+	if _, err := s3api.NewClient(as).ListObjectsV2(ctx, &s3api.ListObjectsV2Input{Bucket: "ward"}); name(err) != "AccessDenied" {
+		t.Errorf("a bucket's policy allows and denies: %v", err)
+	}
+	if _, err := kmsapi.NewClient(as).DescribeKey(ctx, &kmsapi.DescribeKeyInput{KeyId: k}); name(err) != "AccessDeniedException" {
+		t.Errorf("a key's policy allows and denies: %v", err)
+	}
+	// A key's policy that shuts everybody out is refused, unless one insists.
+	if _, err := kms.PutKeyPolicy(ctx, &kmsapi.PutKeyPolicyInput{KeyId: k, Policy: doc(`{"Effect":"Deny","Principal":"*","Action":"kms:*","Resource":"*"}`)}); name(err) != "MalformedPolicyDocumentException" {
+		t.Errorf("a key's policy that locks out: %v", err)
+	}
+	must[*kmsapi.DescribeKeyOutput](t)(kms.DescribeKey(ctx, &kmsapi.DescribeKeyInput{KeyId: k}))
 }
