@@ -23,8 +23,8 @@ import (
 	"github.com/galen-health/galen/test/galen"
 )
 
-// crowd prepares a server for mixed load: FHIR and S3, small and large, reads and writes.
-func crowd(t *testing.T, g *galen.Server, good func(int, textproto.MIMEHeader) error) (all []*flood.Requests) {
+// crowd prepares a server for mixed load: FHIR and S3, small and large, reads and writes. sign makes the requests; they are good for some minutes.
+func crowd(t *testing.T, g *galen.Server, good func(int, textproto.MIMEHeader) error) (sign func() []*flood.Requests) {
 	t.Helper()
 	ctx := t.Context()
 	if _, err := s3.NewClient(g.Client()).CreateBucket(ctx, &s3.CreateBucketInput{Bucket: "crowd"}); err != nil {
@@ -47,37 +47,42 @@ func crowd(t *testing.T, g *galen.Server, good func(int, textproto.MIMEHeader) e
 	}
 	r4 := g.URL + "/datastore/" + made.DatastoreId + "/r4/"
 	big := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
-	for _, r := range []struct {
+	type request struct {
 		service, method, url string
 		body                 []byte
-	}{
+	}
+	list := []request{
 		{"s3", "PUT", g.URL + "/crowd/big", big},
 		{"s3", "GET", g.URL + "/crowd/big", nil},
 		{"s3", "GET", g.URL + "/crowd?list-type=2&max-keys=10", nil},
 		{"healthlake", "PUT", r4 + "Patient/p", []byte(`{"resourceType":"Patient","id":"p","name":[{"family":"Crowd"}]}`)},
 		{"healthlake", "GET", r4 + "Patient/p", nil},
 		{"healthlake", "GET", r4 + "Patient?family=crowd&_count=5", nil},
-	} {
-		req, err := http.NewRequestWithContext(ctx, r.method, r.url, bytes.NewReader(r.body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if r.service == "healthlake" {
-			req.Header.Set("Content-Type", "application/fhir+json")
-		}
-		f, err := flood.Prepare(g.URL, r.service, galen.Region, sigv4.Credentials{AccessKeyID: galen.AccessKeyID, SecretAccessKey: galen.SecretAccessKey}, good, req)
-		if err != nil {
-			t.Fatal(err)
-		}
+	}
+	contentType := map[string]string{"s3": "application/octet-stream", "healthlake": "application/fhir+json"}
+	for _, r := range list {
 		if r.method == "PUT" { // what the reads want to find
-			status, b, err := g.Client().Send(ctx, r.service, r.method, strings.TrimPrefix(r.url, g.URL), map[string]string{"Content-Type": req.Header.Get("Content-Type")}, bytes.NewReader(r.body), 1<<20)
+			status, b, err := g.Client().Send(ctx, r.service, r.method, strings.TrimPrefix(r.url, g.URL), map[string]string{"Content-Type": contentType[r.service]}, bytes.NewReader(r.body), 1<<20)
 			if err != nil || status > 201 {
 				t.Fatal(status, string(b), err)
 			}
 		}
-		all = append(all, f)
 	}
-	return all
+	return func() (all []*flood.Requests) {
+		for _, r := range list {
+			req, err := http.NewRequestWithContext(ctx, r.method, r.url, bytes.NewReader(r.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Content-Type", contentType[r.service])
+			f, err := flood.Prepare(g.URL, r.service, galen.Region, sigv4.Credentials{AccessKeyID: galen.AccessKeyID, SecretAccessKey: galen.SecretAccessKey}, good, req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, f)
+		}
+		return all
+	}
 }
 
 // together runs all at once, each over so many connections.
@@ -127,13 +132,15 @@ func TestSoak(t *testing.T) {
 	}
 	admin := freeAddr(t)
 	g := galen.Start(t, "--admin-addr", admin, "--log-level", "warn")
-	all := crowd(t, g, flood.Only(200))
+	sign := crowd(t, g, flood.Only(200))
 	const rounds = 12
 	var goroutines, files, memory []float64
 	for range rounds {
-		ctx, stop := context.WithTimeout(t.Context(), long/rounds)
-		together(ctx, t, all, 4)
-		stop()
+		for left := long / rounds; left > 0; left -= time.Minute {
+			ctx, stop := context.WithTimeout(t.Context(), min(left, time.Minute))
+			together(ctx, t, sign(), 4)
+			stop()
+		}
 		var v []float64
 		for range 50 { // until connections and what served them have gone
 			n := gauges(t, admin, "go_goroutines", "process_open_fds", "process_resident_memory_bytes")
@@ -163,7 +170,7 @@ func TestSoak(t *testing.T) {
 func TestOverload(t *testing.T) {
 	g := galen.Start(t, "--max-requests", "48", "--log-level", "warn")
 	var served, told atomic.Int64
-	all := crowd(t, g, func(status int, h textproto.MIMEHeader) error {
+	sign := crowd(t, g, func(status int, h textproto.MIMEHeader) error {
 		switch {
 		case status == 200:
 			served.Add(1)
@@ -176,7 +183,7 @@ func TestOverload(t *testing.T) {
 	})
 	ctx, stop := context.WithTimeout(t.Context(), 4*time.Second)
 	defer stop()
-	together(ctx, t, all, 80)
+	together(ctx, t, sign(), 80)
 	if served.Load() == 0 || told.Load() == 0 {
 		t.Errorf("%d served, %d told to come back: it was not too much, or all was", served.Load(), told.Load())
 	}
