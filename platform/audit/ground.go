@@ -36,3 +36,19 @@ func (m *Merkle) ground() error {
 	}
 	return nil
 }
+
+// lockable makes the lock of the tree's writer, or says why it cannot be opened: the writer panics then.
+func lockable(dir string) error {
+	state := filepath.Join(dir, logFolder, ".state")
+	err := os.MkdirAll(state, 0o700)
+	if err == nil {
+		var lock *os.File
+		if lock, err = os.OpenFile(filepath.Join(state, "treeState.lock"), os.O_RDWR|os.O_CREATE, 0o600); err == nil {
+			err = lock.Close()
+		}
+	}
+	if err != nil {
+		return errs.Wrap(errs.Unavailable, err, "the folder of the audit log cannot be written")
+	}
+	return nil
+}

@@ -110,6 +110,9 @@ func Open(ctx context.Context, cfg Config) (_ *Merkle, err error) {
 			stop()
 		}
 	}()
+	if err := lockable(cfg.Dir); err != nil {
+		return nil, err
+	}
 	driver, err := posix.New(run, posix.Config{Path: filepath.Join(cfg.Dir, logFolder)})
 	if err != nil {
 		return nil, err

@@ -312,3 +312,36 @@ func FuzzDecrypt(f *testing.F) {
 		}
 	})
 }
+
+// Each flipped bit of the root key's file is told, those of its line's end and of the padding too.
+func TestFlippedRootKey(t *testing.T) {
+	dir := t.TempDir()
+	r, err := keyring.Open(dir, nil, keyring.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "root.key")
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for bit := range len(whole) * 8 {
+		b := bytes.Clone(whole)
+		b[bit/8] ^= 1 << (bit % 8)
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if n, faults := keyring.Verify(dir, nil); len(faults) == 0 || n > 0 {
+			t.Errorf("bit %d of byte %d of %d: %d keys, %v", bit%8, bit/8, len(b), n, faults)
+		}
+	}
+	if err := os.WriteFile(path, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if n, faults := keyring.Verify(dir, nil); len(faults) > 0 || n != 1 {
+		t.Errorf("put back: %d keys, %v", n, faults)
+	}
+}
