@@ -133,7 +133,7 @@ func TestSoak(t *testing.T) {
 	admin := freeAddr(t)
 	g := galen.Start(t, "--admin-addr", admin, "--log-level", "warn")
 	sign := crowd(t, g, flood.Only(200))
-	const rounds = 12
+	const rounds = 6
 	var goroutines, files, memory []float64
 	for range rounds {
 		for left := long / rounds; left > 0; left -= time.Minute {
@@ -152,7 +152,7 @@ func TestSoak(t *testing.T) {
 		}
 		goroutines, files, memory = append(goroutines, v[0]), append(files, v[1]), append(memory, v[2]/(1<<20))
 	}
-	t.Logf("over %v, at rest after each twelfth: goroutines %v, open files %v, resident MiB %.0f", long, goroutines, files, memory)
+	t.Logf("over %v, at rest after each sixth: goroutines %v, open files %v, resident MiB %.0f", long, goroutines, files, memory)
 	for what, v := range map[string][]float64{"goroutines": goroutines, "open files": files} {
 		if first, last := slices.Max(v[:rounds/2]), slices.Min(v[rounds-3:]); last > first+10 {
 			t.Errorf("%s grow: %v", what, v)
