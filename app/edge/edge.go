@@ -244,7 +244,7 @@ func (v *visit) allow(ctx context.Context, needs []authz.Request) error {
 			v.entry.Action = n.Action
 		}
 		d := v.e.cfg.Authorizer.Decide(ctx, call.From(ctx), n)
-		v.entry.Policy = d.Policy
+		v.entry.Policy, v.entry.Statement, v.entry.PolicyType, v.entry.Effect = d.Policy, d.Statement, string(d.Source), d.Effect()
 		if !d.Allowed {
 			return v.e.cfg.Authorizer.Check(ctx, n)
 		}

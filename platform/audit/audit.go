@@ -25,8 +25,11 @@ type Entry struct {
 	RequestID   string            `json:"requestID"`
 	Resources   []string          `json:"resources,omitempty"` // ARNs
 	ReadOnly    bool              `json:"readOnly"`
-	Error       string            `json:"errorCode,omitempty"` // the contract's error name; "" when it succeeded
-	Policy      string            `json:"policy,omitempty"`    // the policy that decided
+	Error       string            `json:"errorCode,omitempty"`  // the contract's error name; "" when it succeeded
+	Policy      string            `json:"policy,omitempty"`     // the policy that decided
+	Statement   string            `json:"statement,omitempty"`  // its statement: Sid, or index from 0
+	PolicyType  string            `json:"policyType,omitempty"` // identity, resource, key, boundary, session, root: of the policy that decided, or whose allow was lacking
+	Effect      string            `json:"effect,omitempty"`     // Allow, Deny, or ImplicitDeny; "" when it did not come to a decision
 	Region      string            `json:"awsRegion"`
 	Account     string            `json:"recipientAccountId"`
 	Parameters  map[string]string `json:"parameters,omitempty"` // identifiers only, chosen per operation; never bodies

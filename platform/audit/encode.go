@@ -43,6 +43,9 @@ func encode(e *Entry) ([]byte, error) {
 	b = strconv.AppendBool(append(b, `,"readOnly":`...), e.ReadOnly)
 	b = appendSome(b, `,"errorCode":`, e.Error)
 	b = appendSome(b, `,"policy":`, e.Policy)
+	b = appendSome(b, `,"statement":`, cut(e.Statement, 128))
+	b = appendSome(b, `,"policyType":`, e.PolicyType)
+	b = appendSome(b, `,"effect":`, e.Effect)
 	b = appendText(append(b, `,"awsRegion":`...), e.Region)
 	b = appendText(append(b, `,"recipientAccountId":`...), e.Account)
 	if len(e.Parameters) > 0 {

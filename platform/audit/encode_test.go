@@ -12,7 +12,7 @@ func FuzzEncode(f *testing.F) {
 	f.Add("", "", "", "", "", false, int64(1_700_000_000_123_456_789))
 	f.Fuzz(func(t *testing.T, id, principal, agent, value, policy string, readOnly bool, at int64) {
 		e := Entry{ID: id, Time: time.Unix(0, at).UTC(), Source: value, Name: id, Action: value, Principal: principal, Kind: id, AccessKeyID: policy, SourceIP: value, UserAgent: cut(agent, 1024), Via: id, RequestID: policy,
-			ReadOnly: readOnly, Error: id, Policy: policy, Region: id, Account: value}
+			ReadOnly: readOnly, Error: id, Policy: policy, Statement: cut(id, 128), PolicyType: value, Effect: principal, Region: id, Account: value}
 		if value != "" {
 			e.Resources = []string{principal, value}
 			e.Parameters = map[string]string{cut(id, 64): cut(value, 512), "b": cut(agent, 512)}

@@ -54,8 +54,8 @@ func (e *Entry) Trail() []byte {
 	}
 	if e.Action != "" || e.Policy != "" {
 		r.AdditionalEventData = map[string]string{"action": e.Action}
-		if e.Policy != "" {
-			r.AdditionalEventData["decidingPolicy"] = e.Policy
+		for _, d := range e.Decision() {
+			r.AdditionalEventData[d[0]] = d[1]
 		}
 	}
 	for _, arn := range e.Resources {
@@ -68,4 +68,14 @@ func (e *Entry) Trail() []byte {
 		return []byte("{}") // strings and booleans only: it cannot fail
 	}
 	return b
+}
+
+// Decision is what is known of the decision on a call, as names and values; nothing stands without a value.
+func (e *Entry) Decision() (out [][2]string) {
+	for _, d := range [...][2]string{{"decision", e.Effect}, {"decidingPolicy", e.Policy}, {"decidingStatement", e.Statement}, {"decidingPolicyType", e.PolicyType}} {
+		if d[1] != "" {
+			out = append(out, d)
+		}
+	}
+	return out
 }

@@ -34,7 +34,32 @@ type Decision struct {
 	Explicit  bool   // an explicit deny decided
 	Policy    string // name or ARN of the deciding policy; "" when nothing matched
 	Statement string // its Sid or index
+	Source    Source // the kind of policy that decided, or whose allow was lacking; "" when it came to none
 	Reason    string // for people: "no identity-based policy allows it"
+}
+
+// Source is a kind of policy.
+type Source string
+
+// The kinds.
+const (
+	ByIdentity Source = "identity"
+	ByResource Source = "resource"
+	ByKey      Source = "key" // the resource policy of a KMS key
+	ByBoundary Source = "boundary"
+	BySession  Source = "session"
+	ByRoot     Source = "root" // no policy: the account's root user
+)
+
+// Effect is "Allow", "Deny" for an explicit deny, or "ImplicitDeny" where nothing allowed.
+func (d Decision) Effect() string {
+	switch {
+	case d.Allowed:
+		return "Allow"
+	case d.Explicit:
+		return "Deny"
+	}
+	return "ImplicitDeny"
 }
 
 // Authorizer decides. Check returns nil when allowed, else errs.Denied with a message in the form that AWS callers know

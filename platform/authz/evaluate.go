@@ -63,7 +63,7 @@ func evaluate(m *match, ps *policies) Decision {
 	}
 	level, by := resourceGrant(m, ps.resource)
 	if ps.mustAllow && level == none {
-		return Decision{Reason: "no resource-based policy allows it"}
+		return Decision{Source: m.resourceSource(), Reason: "no resource-based policy allows it"}
 	}
 	if level == direct && !ps.crossAccount {
 		return by
@@ -71,26 +71,26 @@ func evaluate(m *match, ps *policies) Decision {
 	if level < role || ps.crossAccount {
 		allowed, ok := Decision{}, false
 		if m.principal.Kind == call.Root {
-			allowed, ok = Decision{Allowed: true, Policy: "root", Reason: "the account's root user may do everything"}, true
+			allowed, ok = Decision{Allowed: true, Policy: "root", Source: ByRoot, Reason: "the account's root user may do everything"}, true
 		} else {
 			allowed, ok = allowedBy(m, ps.identity)
 		}
 		switch {
 		case !ok:
-			return Decision{Reason: "no identity-based policy allows it"}
+			return Decision{Source: ByIdentity, Reason: "no identity-based policy allows it"}
 		case ps.crossAccount && level == none:
-			return Decision{Reason: "the resource of another account does not allow it"}
+			return Decision{Source: m.resourceSource(), Reason: "the resource of another account does not allow it"}
 		}
 		by = allowed
 	}
 	if ps.boundary != nil {
 		if _, ok := allowedBy(m, []named{*ps.boundary}); !ok {
-			return Decision{Policy: ps.boundary.name, Reason: "no permissions boundary allows it"}
+			return Decision{Policy: ps.boundary.name, Source: ByBoundary, Reason: "no permissions boundary allows it"}
 		}
 	}
 	if ps.limited {
 		if _, ok := allowedBy(m, ps.session); !ok {
-			return Decision{Policy: "session policy", Reason: "no session policy allows it"}
+			return Decision{Policy: "session policy", Source: BySession, Reason: "no session policy allows it"}
 		}
 	}
 	return by
@@ -99,24 +99,26 @@ func evaluate(m *match, ps *policies) Decision {
 // explicitDeny looks for a Deny in every policy. A policy that cannot be read may hold one: it denies.
 func explicitDeny(m *match, ps *policies) (Decision, bool) {
 	groups := []struct {
-		kind string
-		list []named
-	}{{"an identity-based policy", ps.identity}, {"a resource-based policy", ps.resource}, {"a session policy", ps.session}}
+		kind   string
+		source Source
+		list   []named
+	}{{"an identity-based policy", ByIdentity, ps.identity}, {"a resource-based policy", m.resourceSource(), ps.resource}, {"a session policy", BySession, ps.session}}
 	if ps.boundary != nil {
 		groups = append(groups, struct {
-			kind string
-			list []named
-		}{"a permissions boundary", []named{*ps.boundary}})
+			kind   string
+			source Source
+			list   []named
+		}{"a permissions boundary", ByBoundary, []named{*ps.boundary}})
 	}
 	for _, g := range groups {
 		for _, p := range g.list {
 			if p.doc == nil {
-				return Decision{Explicit: true, Policy: p.name, Reason: "a policy that applies cannot be read"}, true
+				return Decision{Explicit: true, Policy: p.name, Source: g.source, Reason: "a policy that applies cannot be read"}, true
 			}
 			for i := range p.doc.statements {
 				s := &p.doc.statements[i]
 				if !s.allow && m.is(s) != none {
-					return Decision{Explicit: true, Policy: p.name, Statement: s.name, Reason: "with an explicit deny in " + g.kind}, true
+					return Decision{Explicit: true, Policy: p.name, Statement: s.name, Source: g.source, Reason: "with an explicit deny in " + g.kind}, true
 				}
 			}
 		}
@@ -134,7 +136,7 @@ func resourceGrant(m *match, list []named) (grant, Decision) {
 				continue
 			}
 			if g := m.is(s); g > best {
-				best, by = g, Decision{Allowed: true, Policy: p.name, Statement: s.name, Reason: "a resource-based policy allows it"}
+				best, by = g, Decision{Allowed: true, Policy: p.name, Statement: s.name, Source: m.resourceSource(), Reason: "a resource-based policy allows it"}
 			}
 		}
 	}
@@ -145,11 +147,19 @@ func allowedBy(m *match, list []named) (Decision, bool) {
 	for _, p := range list {
 		for i := range p.doc.statements {
 			if s := &p.doc.statements[i]; s.allow && m.is(s) != none {
-				return Decision{Allowed: true, Policy: p.name, Statement: s.name, Reason: "an identity-based policy allows it"}, true
+				return Decision{Allowed: true, Policy: p.name, Statement: s.name, Source: ByIdentity, Reason: "an identity-based policy allows it"}, true
 			}
 		}
 	}
 	return Decision{}, false
+}
+
+// resourceSource tells key policies from those of other resources.
+func (m *match) resourceSource() Source {
+	if strings.HasPrefix(m.action, "kms:") {
+		return ByKey
+	}
+	return ByResource
 }
 
 // is reports whether a statement applies, and how closely it names the caller (direct when it names none: identity policies).

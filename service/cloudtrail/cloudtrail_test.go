@@ -88,6 +88,7 @@ func seed(t *testing.T, f *fixture) {
 		func(e *audit.Entry) {
 			e.Resources = []string{"arn:aws:kms:us-east-1:000000000000:key/1"}
 			e.Error, e.Policy, e.Action, e.SourceIP = "AccessDeniedException", "p", "kms:Decrypt", "10.0.0.1"
+			e.Statement, e.PolicyType, e.Effect = "Ward", "key", "Deny"
 			e.Parameters = map[string]string{"keyId": "1"}
 		},
 		func(e *audit.Entry) {
@@ -168,7 +169,7 @@ func TestRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	for k, want := range map[string]string{"eventVersion": "1.11", "eventSource": "kms.amazonaws.com", "eventName": "E3", "errorCode": "AccessDeniedException", "sourceIPAddress": "10.0.0.1", "awsRegion": "us-east-1", "eventTime": "2026-06-01T11:53:00Z",
-		"userIdentity": "map[accountId:000000000000 arn:arn:aws:iam::000000000000:user/lab/alice type:IAMUser userName:alice]", "requestParameters": "map[keyId:1]", "responseElements": "<nil>", "additionalEventData": "map[action:kms:Decrypt decidingPolicy:p]"} {
+		"userIdentity": "map[accountId:000000000000 arn:arn:aws:iam::000000000000:user/lab/alice type:IAMUser userName:alice]", "requestParameters": "map[keyId:1]", "responseElements": "<nil>", "additionalEventData": "map[action:kms:Decrypt decidingPolicy:p decidingPolicyType:key decidingStatement:Ward decision:Deny]"} {
 		if got := fmt.Sprint(r[k]); got != want {
 			t.Errorf("%s = %s, want %s", k, got, want)
 		}

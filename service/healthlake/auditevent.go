@@ -153,8 +153,8 @@ func (a *auditEvent) agents(e *audit.Entry) {
 func (a *auditEvent) entities(e *audit.Entry, query bool) {
 	object := coding{entityTypeSystem, "2", "System Object"}
 	details := []auditDetail{{"requestId", e.RequestID}, {"action", e.Action}}
-	if e.Policy != "" {
-		details = append(details, auditDetail{"decidingPolicy", e.Policy})
+	for _, d := range e.Decision() {
+		details = append(details, auditDetail{d[0], d[1]})
 	}
 	switch typ := e.Parameters["resourceType"]; {
 	case e.Entity() != "":
