@@ -51,7 +51,7 @@ func readable(t *testing.T, l *load) *reads {
 	ctx, a := t.Context(), &reads{}
 	objects, err := s3.NewClient(l.g.Client()).ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: "mixed"})
 	if err != nil || len(objects.Contents) == 0 {
-		t.Fatalf("%d objects, %v", len(objects.Contents), err)
+		t.Fatalf("objects: %+v, %v", objects, err)
 	}
 	a.get("s3", "/mixed?list-type=2")
 	for _, o := range objects.Contents {
@@ -86,7 +86,7 @@ func readable(t *testing.T, l *load) *reads {
 	c := kms.NewClient(l.g.Client())
 	keys, err := c.ListKeys(ctx, &kms.ListKeysInput{})
 	if err != nil || len(keys.Keys) == 0 {
-		t.Fatalf("%d keys, %v", len(keys.Keys), err)
+		t.Fatalf("keys: %+v, %v", keys, err)
 	}
 	for _, k := range keys.Keys {
 		out, err := c.Encrypt(ctx, &kms.EncryptInput{KeyId: k.KeyId, Plaintext: []byte("under " + k.KeyId)})
@@ -98,7 +98,7 @@ func readable(t *testing.T, l *load) *reads {
 	made := []cloudtrail.LookupAttribute{{AttributeKey: "EventName", AttributeValue: "CreateKey"}} // of the load: nothing here makes keys
 	trail, err := cloudtrail.NewClient(l.g.Client()).LookupEvents(ctx, &cloudtrail.LookupEventsInput{LookupAttributes: made})
 	if err != nil || len(trail.Events) == 0 {
-		t.Fatalf("%d audit entries, %v", len(trail.Events), err)
+		t.Fatalf("audit entries: %+v, %v", trail, err)
 	}
 	for _, e := range trail.Events {
 		a.call(t, "cloudtrail", "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.LookupEvents", map[string]any{"LookupAttributes": []map[string]string{{"AttributeKey": "EventId", "AttributeValue": e.EventId}}})
