@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/galen-health/galen/platform/disk"
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/key/keyring"
 )
@@ -76,6 +77,16 @@ func CheckFolder(cfg Config) error {
 		}
 	}
 	return nil
+}
+
+// InUse reports whether a server has a data folder open. The folder of its keys may be another, or others' too; its audit log is its own.
+func InUse(dir string) bool {
+	for _, part := range []string{"keys", filepath.Join("audit", "journal")} {
+		if held, err := disk.Held(filepath.Join(dir, part)); err == nil && held {
+			return true
+		}
+	}
+	return false
 }
 
 // startRoom is what must be free on the disk: a start that runs out of room half-way tells of what it could not write, not of why.

@@ -72,6 +72,9 @@ func Verify(ctx context.Context, cfg Config, version string, log *slog.Logger, o
 	if err := existing(&cfg); err != nil {
 		return v, err
 	}
+	if InUse(cfg.DataDir) {
+		return v, errInUse(cfg.DataDir)
+	}
 	say := v.sayer(o.Fault)
 	usable, err := verifyKeys(ctx, &cfg, &v, say)
 	if err != nil {
@@ -102,6 +105,10 @@ func (v *Verified) sayer(fault func(Fault)) sayer {
 	}
 }
 
+func errInUse(dir string) error {
+	return fmt.Errorf("%s is in use: stop galen serve first, then verify", dir)
+}
+
 type sayer func(where, what, mend string)
 
 // verifyKeys checks the key ring by its files alone, before anything mends them. usable is false when no copy opens.
@@ -118,7 +125,7 @@ func verifyKeys(ctx context.Context, cfg *Config, v *Verified, say sayer) (usabl
 	}
 	for _, f := range faults {
 		if errors.Is(f, disk.ErrHeld) {
-			return false, fmt.Errorf("%s is in use: stop galen serve first, then verify", cfg.DataDir)
+			return false, errInUse(cfg.DataDir)
 		}
 		say("keys", f.Error(), mend)
 	}
@@ -176,6 +183,13 @@ func (v *Verified) blobs(ctx context.Context, e *engines, say sayer, progress fu
 
 // services asks each service whether what its records name is there, and then for each blob whether anybody names it.
 func (v *Verified) services(ctx context.Context, e *engines, set *services, say sayer, progress func(backup.Progress)) error {
+	progress(backup.Progress{Doing: "jobs and events"})
+	if _, err := e.jobs.Verify(ctx, func(f error) { say("jobs", f.Error(), mendRecords) }); err != nil {
+		return err
+	}
+	if _, err := e.events.Verify(ctx, func(f error) { say("events", f.Error(), mendRecords) }); err != nil {
+		return err
+	}
 	for _, r := range set.registrations {
 		s, ok := r.Service.(interface {
 			Verify(ctx context.Context, fault func(error)) (named int, err error)

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/galen-health/galen/app"
-	"github.com/galen-health/galen/platform/disk"
 	"github.com/galen-health/galen/platform/errs"
 	"github.com/galen-health/galen/platform/key/keyring"
 )
@@ -20,7 +19,7 @@ func wholeness(dir string) finding {
 		return finding{fail, "data folder: " + what, do}
 	}
 	keys := filepath.Join(dir, "keys")
-	if held, err := disk.Held(keys); err == nil && held {
+	if app.InUse(dir) {
 		return finding{ok, "data folder: a server has it open", ""}
 	}
 	if root := os.Getenv("GALEN_ROOT_KEY"); root != "" {

@@ -55,6 +55,7 @@ func TestFolderThatCannotBeWritten(t *testing.T) {
 		for _, args := range [][]string{{"serve", "--data-dir", dir, "--addr", "127.0.0.1:0"}, {"verify", "--data-dir", dir}, {"doctor", "--data-dir", dir}} {
 			cmd := exec.Command(binary, args...)
 			cmd.Dir, cmd.SysProcAttr = disk, &syscall.SysProcAttr{Credential: c.user}
+			cmd.Env = append(os.Environ(), galen.RecordsEnv(t, dir)...)
 			b, err := cmd.CombinedOutput()
 			if cmd.ProcessState == nil {
 				t.Fatal(err)
