@@ -1,9 +1,7 @@
 package medicalimaging
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"runtime"
 	"sync"
 
@@ -192,96 +190,4 @@ func failed(err error) fileResult {
 		name = "InternalServerException"
 	}
 	return fileResult{Type: name, Message: e.Message}
-}
-
-// report writes the manifest and the lists of files (developer guide, "Understanding import jobs").
-func (s *Service) report(ctx context.Context, j *importJob, st *importState) error {
-	type place struct {
-		Set     string `json:"imageSetId"`
-		Primary bool   `json:"isPrimary"`
-	}
-	type reservation struct {
-		Code    int    `json:"warning_reason_code"`
-		Type    string `json:"type"`
-		Message string `json:"message"`
-	}
-	type warned struct {
-		Set      string        `json:"imageSetId"`
-		Version  int64         `json:"imageSetVersion"`
-		Primary  bool          `json:"isPrimary"`
-		Warnings []reservation `json:"warnings"`
-	}
-	type exception struct {
-		Type    string `json:"exceptionType"`
-		Message string `json:"message"`
-	}
-	type line struct {
-		File      string     `json:"inputFile"`
-		Response  any        `json:"importResponse,omitempty"`
-		Exception *exception `json:"exception,omitempty"`
-	}
-	var success, failure, warnings bytes.Buffer
-	imported, customer, server := 0, 0, 0
-	for i, f := range st.Results {
-		l := line{File: st.Files[i].Key}
-		to := &success
-		switch {
-		case f.Type != "":
-			l.Exception, to = &exception{f.Type, f.Message}, &failure
-			if f.Type == "InternalServerException" {
-				server++
-			} else {
-				customer++
-			}
-		default:
-			imported++
-			l.Response = place{f.Set, f.Primary}
-		}
-		if err := json.NewEncoder(to).Encode(l); err != nil {
-			return errs.Wrap(errs.Internal, err, "the report cannot be written")
-		}
-		if len(f.Warnings) > 0 {
-			w := warned{f.Set, f.Version, f.Primary, nil}
-			for _, one := range f.Warnings {
-				w.Warnings = append(w.Warnings, reservation(one))
-			}
-			if err := json.NewEncoder(&warnings).Encode(line{File: l.File, Response: w}); err != nil {
-				return errs.Wrap(errs.Internal, err, "the report cannot be written")
-			}
-		}
-	}
-	for name, b := range map[string]*bytes.Buffer{"SUCCESS/success.ndjson": &success, "FAILURE/failure.ndjson": &failure, "WARNING/warning.ndjson": &warnings} {
-		if b.Len() > 0 {
-			if err := s.write(ctx, j.Output+name, "application/x-ndjson", b.Bytes()); err != nil {
-				return err
-			}
-		}
-	}
-	type sum struct {
-		ID      string `json:"imageSetId"`
-		Matched int    `json:"numberOfMatchedSOPInstances"`
-	}
-	sets := []sum{}
-	for _, id := range st.Order {
-		sets = append(sets, sum{id, st.Sets[id].Instances})
-	}
-	doc, err := json.MarshalIndent(map[string]any{"jobSummary": struct {
-		ID       string `json:"jobId"`
-		Store    string `json:"datastoreId"`
-		Input    string `json:"inputS3Uri"`
-		Output   string `json:"outputS3Uri"`
-		Success  string `json:"successOutputS3Uri"`
-		Failure  string `json:"failureOutputS3Uri"`
-		Warnings string `json:"warningsOutputS3Uri"`
-		Scanned  int    `json:"numberOfScannedFiles"`
-		Imported int    `json:"numberOfImportedFiles"`
-		Customer int    `json:"numberOfFilesWithCustomerError"`
-		Server   int    `json:"numberOfFilesWithServerError"`
-		Sets     int    `json:"numberOfGeneratedImageSets"`
-		Summary  []sum  `json:"imageSetsSummary"`
-	}{j.ID, j.Store, j.Input, j.Output, j.Output + "SUCCESS/", j.Output + "FAILURE/", j.Output + "WARNING/", len(st.Files), imported, customer, server, len(sets), sets}}, "", "  ")
-	if err != nil {
-		return errs.Wrap(errs.Internal, err, "the manifest cannot be written")
-	}
-	return s.write(ctx, j.Output+"job-output-manifest.json", "application/json", doc)
 }
