@@ -2,6 +2,7 @@ package fhir
 
 import (
 	_ "embed"
+	"errors"
 	"fmt"
 	"sort"
 	"strings"
@@ -120,107 +121,147 @@ var loadParams = sync.OnceValue(func() map[string]*typeParams {
 	return m
 })
 
+// searchTable reads tables/search.txt line by line: what a line says of the parameter, and of the composite, that the lines before it began.
+type searchTable struct {
+	types map[string]*Type
+	all   map[string]*typeParams
+	p     *Param
+	bases []string // resource types of p
+	open  []*combo // p's composite at each base
+}
+
 func parseSearch(text string) (map[string]*typeParams, error) {
-	types := loadTypes().types
-	all := map[string]*typeParams{}
+	t := &searchTable{types: loadTypes().types, all: map[string]*typeParams{}}
 	for _, name := range ResourceTypes() {
-		all[name] = &typeParams{byCode: map[string]*Param{}, root: &place{}, in: map[string][]*Param{}, paths: map[string]*Param{}}
+		t.all[name] = &typeParams{byCode: map[string]*Param{}, root: &place{}, in: map[string][]*Param{}, paths: map[string]*Param{}}
 	}
-	var p *Param
-	var bases []string
-	var open []*combo
 	for n, line := range strings.Split(text, "\n") {
 		f := strings.Fields(line)
 		if len(f) == 0 || f[0] == "#" {
 			continue
 		}
-		var err error
+		err := errors.New("it is not understood")
 		switch {
 		case f[0] == "P" && len(f) >= 4:
-			bases = []string{f[1]}
-			if f[1] == "Resource" || f[1] == "DomainResource" {
-				bases = nil
-				for _, r := range ResourceTypes() {
-					if f[1] == "Resource" || types[r].base == "DomainResource" {
-						bases = append(bases, r)
-					}
-				}
-			}
-			typ, _, targets := typeRef(f[3])
-			p = &Param{Code: f[2], Type: ParamType(typ), Targets: targets}
-			paths := f[4:]
-			if k := len(paths); k > 0 && paths[k-1] == "?false" {
-				p.fallback, paths = true, paths[:k-1]
-			}
-			p.Canonical = p.Type == ReferenceParam
-			for _, path := range paths {
-				if !strings.HasSuffix(path, "@canonical") && !strings.HasSuffix(path, "@uri") {
-					p.Canonical = false
-				}
-			}
-			for _, b := range bases {
-				if all[b] == nil {
-					return nil, fmt.Errorf("line %d: no resource %s", n+1, b)
-				}
-				all[b].byCode[p.Code] = p
-				if len(paths) > 0 && !p.fallback {
-					all[b].later = append(all[b].later, later{p, paths})
-				}
-				for _, path := range paths {
-					if err = all[b].add(types[b], p, path); err != nil {
-						return nil, fmt.Errorf("line %d: %w", n+1, err)
-					}
-				}
-			}
-		case f[0] == "C" && len(f) == 2 && p != nil:
-			open = open[:0]
-			p.Components = nil
-			for _, b := range bases {
-				c := &combo{param: p}
-				at, _, err := all[b].reach(types[b], f[1])
-				if err != nil {
-					return nil, fmt.Errorf("line %d: %w", n+1, err)
-				}
-				at.combos = append(at.combos, c)
-				open = append(open, c)
-			}
-		case f[0] == "c" && len(f) >= 3 && len(open) > 0:
-			pt := part{typ: ParamType(f[1])}
-			p.Components = append(p.Components, pt.typ)
-			for _, s := range f[2:] {
-				s, fromRoot := strings.CutPrefix(s, "^")
-				path, typ, _ := strings.Cut(s, "@")
-				if types[typ] == nil {
-					return nil, fmt.Errorf("line %d: no type %s", n+1, typ)
-				}
-				pt.paths = append(pt.paths, subPath{fromRoot, strings.Split(path, ">"), types[typ]})
-			}
-			for _, c := range open {
-				c.parts = append(c.parts, pt)
-			}
+			err = t.param(f[1], f[2], f[3], f[4:])
+		case f[0] == "C" && len(f) == 2 && t.p != nil:
+			err = t.composite(f[1])
+		case f[0] == "c" && len(f) >= 3 && len(t.open) > 0:
+			err = t.component(ParamType(f[1]), f[2:])
 		case f[0] == "K" && len(f) >= 4:
-			for _, code := range f[3:] {
-				m := all[f[2]].byCode[code]
-				if m == nil {
-					return nil, fmt.Errorf("line %d: %s has no parameter %s", n+1, f[2], code)
-				}
-				all[f[2]].in[f[1]] = append(all[f[2]].in[f[1]], m)
+			err = t.compartment(f[1], f[2], f[3:])
+		}
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", n+1, err)
+		}
+	}
+	t.settle()
+	return t.all, nil
+}
+
+// param begins a parameter of a base, which may stand for all resources, with the paths that it looks at.
+func (t *searchTable) param(base, code, kind string, paths []string) error {
+	t.bases = []string{base}
+	if base == "Resource" || base == "DomainResource" {
+		t.bases = nil
+		for _, r := range ResourceTypes() {
+			if base == "Resource" || t.types[r].base == "DomainResource" {
+				t.bases = append(t.bases, r)
 			}
-		default:
-			return nil, fmt.Errorf("line %d is not understood", n+1)
 		}
 	}
-	for name, t := range all {
-		t.same()
-		for _, l := range t.later {
-			l.param.Single = l.param.Code[0] != '_' && single(types[name], l)
-		}
-		for _, p := range t.byCode {
-			t.sorted = append(t.sorted, p)
-		}
-		sort.Slice(t.sorted, func(i, j int) bool { return t.sorted[i].Code < t.sorted[j].Code })
+	typ, _, targets := typeRef(kind)
+	p := &Param{Code: code, Type: ParamType(typ), Targets: targets}
+	t.p = p
+	if k := len(paths); k > 0 && paths[k-1] == "?false" {
+		p.fallback, paths = true, paths[:k-1]
 	}
-	return all, nil
+	p.Canonical = p.Type == ReferenceParam
+	for _, path := range paths {
+		if !strings.HasSuffix(path, "@canonical") && !strings.HasSuffix(path, "@uri") {
+			p.Canonical = false
+		}
+	}
+	for _, b := range t.bases {
+		of := t.all[b]
+		if of == nil {
+			return fmt.Errorf("no resource %s", b)
+		}
+		of.byCode[p.Code] = p
+		if len(paths) > 0 && !p.fallback {
+			of.later = append(of.later, later{p, paths})
+		}
+		for _, path := range paths {
+			if err := of.add(t.types[b], p, path); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// composite begins a composite of the parameter at a path.
+func (t *searchTable) composite(path string) error {
+	t.open = t.open[:0]
+	t.p.Components = nil
+	for _, b := range t.bases {
+		c := &combo{param: t.p}
+		at, _, err := t.all[b].reach(t.types[b], path)
+		if err != nil {
+			return err
+		}
+		at.combos = append(at.combos, c)
+		t.open = append(t.open, c)
+	}
+	return nil
+}
+
+// component adds one to the composite.
+func (t *searchTable) component(typ ParamType, paths []string) error {
+	pt := part{typ: typ}
+	t.p.Components = append(t.p.Components, typ)
+	for _, s := range paths {
+		s, fromRoot := strings.CutPrefix(s, "^")
+		path, typ, _ := strings.Cut(s, "@")
+		if t.types[typ] == nil {
+			return fmt.Errorf("no type %s", typ)
+		}
+		pt.paths = append(pt.paths, subPath{fromRoot, strings.Split(path, ">"), t.types[typ]})
+	}
+	for _, c := range t.open {
+		c.parts = append(c.parts, pt)
+	}
+	return nil
+}
+
+// compartment says by which parameters a resource of a type belongs to it.
+func (t *searchTable) compartment(name, typ string, codes []string) error {
+	of := t.all[typ]
+	if of == nil {
+		return fmt.Errorf("no resource %s", typ)
+	}
+	for _, code := range codes {
+		m := of.byCode[code]
+		if m == nil {
+			return fmt.Errorf("%s has no parameter %s", typ, code)
+		}
+		of.in[name] = append(of.in[name], m)
+	}
+	return nil
+}
+
+// settle does what needs all parameters: those that are the same as another, and the sorted lists.
+func (t *searchTable) settle() {
+	for name, of := range t.all {
+		of.same()
+		for _, l := range of.later {
+			l.param.Single = l.param.Code[0] != '_' && single(t.types[name], l)
+		}
+		for _, p := range of.byCode {
+			of.sorted = append(of.sorted, p)
+		}
+		sort.Slice(of.sorted, func(i, j int) bool { return of.sorted[i].Code < of.sorted[j].Code })
+	}
 }
 
 func (t *typeParams) add(from *Type, p *Param, path string) error {
