@@ -219,30 +219,7 @@ func (s *Store) Sweep(ctx context.Context, before time.Time, keep func(blob.ID) 
 // Verify reads every blob to its end and checks it against its header. It calls fault for each that fails, and for files that are no
 // blobs, and returns how many blobs there are. A blob whose key is disabled or deleted cannot be checked and is no fault: unreadable counts those.
 func (s *Store) Verify(ctx context.Context, fault func(error)) (blobs, unreadable int, err error) {
-	err = s.each(ctx, func(id blob.ID, _ string) error {
-		blobs++
-		switch err := s.check(ctx, id); {
-		case errs.Is(err, errs.Corrupt):
-			fault(err)
-		case errs.Is(err, errs.Conflict), errs.Is(err, errs.NotFound):
-			unreadable++
-		case err != nil:
-			return err
-		}
-		return nil
-	}, func(name string) error {
-		fault(errs.New(errs.Corrupt, "%s is not a blob", name))
-		return nil
-	})
-	return blobs, unreadable, err
-}
-
-// check reads a whole blob.
-func (s *Store) check(ctx context.Context, id blob.ID) error {
-	r, err := s.open(ctx, id)
-	if err != nil {
-		return err
-	}
-	defer r.Close() //nolint:errcheck // only read
-	return r.Check()
+	v := sealed.Verification{Open: s.open, Fault: fault}
+	err = s.each(ctx, func(id blob.ID, _ string) error { return v.Check(ctx, id) }, v.Stray)
+	return v.Blobs, v.Unreadable, err
 }

@@ -103,29 +103,7 @@ func (s *Store) abortOld(ctx context.Context, before time.Time) error {
 
 // Verify reads every blob to its end and checks it against its header, as files does.
 func (s *Store) Verify(ctx context.Context, fault func(error)) (blobs, unreadable int, err error) {
-	err = s.each(ctx, func(id blob.ID, _ *api.Object) error {
-		blobs++
-		switch err := s.check(ctx, id); {
-		case errs.Is(err, errs.Corrupt):
-			fault(err)
-		case errs.Is(err, errs.Conflict), errs.Is(err, errs.NotFound):
-			unreadable++
-		case err != nil:
-			return err
-		}
-		return nil
-	}, func(key string) error {
-		fault(errs.New(errs.Corrupt, "%s is not a blob", key))
-		return nil
-	})
-	return blobs, unreadable, err
-}
-
-func (s *Store) check(ctx context.Context, id blob.ID) error {
-	r, err := s.open(ctx, id)
-	if err != nil {
-		return err
-	}
-	defer r.Close() //nolint:errcheck // only read
-	return r.Check()
+	v := sealed.Verification{Open: s.open, Fault: fault}
+	err = s.each(ctx, func(id blob.ID, _ *api.Object) error { return v.Check(ctx, id) }, v.Stray)
+	return v.Blobs, v.Unreadable, err
 }
