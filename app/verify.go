@@ -80,10 +80,12 @@ func Verify(ctx context.Context, cfg Config, version string, log *slog.Logger, o
 	if err != nil {
 		return v, err
 	}
+	told := false // of a fault of the audit log
 	report, err := audit.Verify(ctx, filepath.Join(cfg.DataDir, "audit"), "", nil)
 	switch {
 	case errs.Is(err, errs.Corrupt):
 		say("audit", err.Error(), mendAudit)
+		told = true
 	case err != nil:
 		return v, err
 	}
@@ -94,7 +96,7 @@ func Verify(ctx context.Context, cfg Config, version string, log *slog.Logger, o
 	if !usable {
 		return v, nil // nothing else can be opened
 	}
-	return v, verifyStores(ctx, &cfg, version, log, &v, say, &o)
+	return v, verifyStores(ctx, &cfg, version, log, &v, say, &o, told)
 }
 
 // sayer counts faults and passes them on.
@@ -134,7 +136,7 @@ func verifyKeys(ctx context.Context, cfg *Config, v *Verified, say sayer) (usabl
 
 // verifyStores opens everything as a start does, so that every kind of record is declared and its index can be computed again. When that fails, each
 // store is still checked by itself.
-func verifyStores(ctx context.Context, cfg *Config, version string, log *slog.Logger, v *Verified, say sayer, o *VerifyOptions) (err error) {
+func verifyStores(ctx context.Context, cfg *Config, version string, log *slog.Logger, v *Verified, say sayer, o *VerifyOptions, told bool) (err error) {
 	e, services, opened := openAll(ctx, cfg, version, log)
 	if opened != nil && away(cfg, opened) {
 		return opened
@@ -146,6 +148,9 @@ func verifyStores(ctx context.Context, cfg *Config, version string, log *slog.Lo
 		}
 	}
 	defer func() { err = errors.Join(err, e.close()) }()
+	if e.audit != nil && e.audit.Dropped() > 0 && !told { // what only the log's own key shows: its files alone looked whole
+		say("audit", fmt.Sprintf("the journal of the audit log ended in %d bytes that are no entry: a crash while it was written, whose call was never answered, or damage; the start dropped them", e.audit.Dropped()), mendAudit)
+	}
 	if o.Repair && e.records != nil {
 		if err := e.repair(ctx, v, o); err != nil {
 			return err

@@ -60,6 +60,7 @@ type Merkle struct {
 	failed   atomic.Pointer[errs.Error] // set by the first failed write: the disk is not to be trusted any more
 
 	journal *journal.Journal // of the writer, until it has ended
+	dropped int64            // see Dropped
 	writer  sync.WaitGroup
 
 	mu      sync.Mutex
@@ -135,6 +136,7 @@ func Open(ctx context.Context, cfg Config) (_ *Merkle, err error) {
 	if m.journal, left, err = journal.Open(folder, journalKey, m.size); err != nil {
 		return nil, errors.Join(err, folder.Close())
 	}
+	m.dropped = left.Discarded
 	if left.Discarded > 0 {
 		cfg.Log.Error("the audit journal ended in what is no entry: a crash while it was written, whose call was never answered, or damage", "bytes", left.Discarded)
 	}
@@ -339,6 +341,9 @@ func (m *Merkle) settle(ctx context.Context) error {
 		}
 	}
 }
+
+// Dropped is how many bytes at the end of the journal were no entry when the log was opened: of one that a crash cut off, whose call was never answered, or damaged ones.
+func (m *Merkle) Dropped() int64 { return m.dropped }
 
 // Err is the failure after which the log takes nothing more until the process is started anew; nil while it is well.
 func (m *Merkle) Err() error {
