@@ -24,8 +24,9 @@ type Config struct {
 	RootAccessKeyID     string `name:"root-access-key-id" env:"GALEN_ROOT_ACCESS_KEY_ID" help:"Root access key; generated and printed once when neither is given."`
 	RootSecretAccessKey string `name:"root-secret-access-key" env:"GALEN_ROOT_SECRET_ACCESS_KEY" help:"Root secret key. Prefer the environment to the command line."`
 
-	AuditTo    []string `name:"audit-to" env:"GALEN_AUDIT_TO" help:"Receivers that the audit log is copied to: file:PATH, syslog+unix:PATH, syslog+tcp://HOST:PORT, syslog+tls://HOST:PORT or s3://BUCKET/PREFIX?endpoint=URL."`
-	AllowHosts []string `name:"allow-host" env:"GALEN_ALLOW_HOSTS" help:"Hosts or networks that webhooks may reach although they are private (10.1.0.0/16, hooks.local)."`
+	AuditTo        []string `name:"audit-to" env:"GALEN_AUDIT_TO" help:"Receivers that the audit log is copied to: file:PATH, syslog+unix:PATH, syslog+tcp://HOST:PORT, syslog+tls://HOST:PORT or s3://BUCKET/PREFIX?endpoint=URL."`
+	AuditRetention string   `name:"audit-retention" env:"GALEN_AUDIT_RETENTION" help:"How long entries of the audit log are kept, such as 7y or 400d, and no less than 90d; for ever when empty. Their hashes stay."`
+	AllowHosts     []string `name:"allow-host" env:"GALEN_ALLOW_HOSTS" help:"Hosts or networks that webhooks may reach although they are private (10.1.0.0/16, hooks.local)."`
 	// NewCustomer closes what AWS keeps open for existing customers only (variant stores …).
 	NewCustomer bool   `name:"new-customer" env:"GALEN_NEW_CUSTOMER" help:"Answer as AWS does to new customers: features for existing customers only are refused."`
 	LogLevel    string `default:"info" enum:"debug,info,warn,error" env:"GALEN_LOG_LEVEL" help:"debug, info, warn or error; info tells each request in a line."`
@@ -65,6 +66,9 @@ func (c *Config) check(known []string) error {
 		return err
 	}
 	if err := c.checkBlobs(); err != nil {
+		return err
+	}
+	if _, err := parseRetention(c.AuditRetention); err != nil {
 		return err
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {

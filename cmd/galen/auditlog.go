@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/galen-health/galen/platform/audit"
 )
@@ -146,6 +147,9 @@ func (c *verifyAuditCmd) Run() error {
 			return err
 		}
 	}
-	_, err = fmt.Printf("all is whole: %d entries of %s, %d more wait in the journal\n", r.Size, r.Origin, r.Waiting)
+	fmt.Printf("all is whole: %d entries of %s, %d more wait in the journal\n", r.Size, r.Origin, r.Waiting)
+	if r.Dropped > 0 {
+		_, err = fmt.Printf("the oldest %d of them, from before %s, were dropped by retention, as a note says that the log signed; their hashes are whole\n", r.Dropped, r.Before.Format(time.RFC3339))
+	}
 	return err
 }

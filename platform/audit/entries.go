@@ -43,11 +43,14 @@ func leaves(ctx context.Context, from source, n, size uint64) ([][]byte, error) 
 	return b.Entries[:want], nil
 }
 
-// Entries returns entries of the tree as they are kept, from a number on: those of one bundle at most, none when there are no more yet.
+// Entries returns entries of the tree as they are kept, from a number on: those of one bundle at most, none when there are no more yet. One that retention dropped is errs.Gone.
 func (m *Merkle) Entries(ctx context.Context, from uint64) ([][]byte, error) {
 	size, err := m.reader.IntegratedSize(ctx)
 	if err != nil || from >= size {
 		return nil, err
+	}
+	if c := m.horizon.Load(); from < c.First {
+		return nil, c.dropped(from)
 	}
 	list, err := leaves(ctx, m.reader, from/bundleSize, size)
 	if err != nil {

@@ -195,7 +195,7 @@ func Kinds() []record.KindDef {
 	return []record.KindDef{bundles.Def(), progresses.Def()}
 }
 
-func openIndex(ctx context.Context, store record.Store, server string, reader tessera.LogReader) (*index, error) {
+func openIndex(ctx context.Context, store record.Store, server string, reader tessera.LogReader, first uint64) (*index, error) {
 	if err := store.Declare(Kinds()...); err != nil {
 		return nil, err
 	}
@@ -227,6 +227,7 @@ func openIndex(ctx context.Context, store record.Store, server string, reader te
 	if p != nil {
 		x.progress = *p
 	}
+	x.Next = max(x.Next, first/bundleSize) // what retention dropped cannot be indexed
 	size, err := reader.IntegratedSize(ctx)
 	if err != nil {
 		return nil, err

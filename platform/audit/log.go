@@ -13,6 +13,7 @@ import (
 	checkpoint "github.com/transparency-dev/formats/log"
 	"github.com/transparency-dev/tessera"
 	"github.com/transparency-dev/tessera/storage/posix"
+	"golang.org/x/mod/sumdb/note"
 	"k8s.io/klog/v2"
 
 	"github.com/galen-health/galen/platform/audit/journal"
@@ -74,6 +75,10 @@ type Merkle struct {
 
 	index   *index
 	workers sync.WaitGroup
+
+	signer  note.Signer
+	horizon atomic.Pointer[horizon] // where the entries begin
+	removed uint64                  // bundles that Retain knows to be gone
 }
 
 // pending is an entry whose caller waits.
@@ -124,7 +129,10 @@ func Open(ctx context.Context, cfg Config) (_ *Merkle, err error) {
 	if err != nil {
 		return nil, errs.Wrap(errs.Corrupt, err, "the audit log cannot be opened")
 	}
-	m := &Merkle{cfg: cfg, append: appender.Add, reader: reader, shutdown: shutdown, stop: stop, grew: make(chan struct{}), arrived: make(chan struct{}, 1), hurry: make(chan struct{}, 1)}
+	m := &Merkle{cfg: cfg, append: appender.Add, reader: reader, shutdown: shutdown, stop: stop, grew: make(chan struct{}), arrived: make(chan struct{}, 1), hurry: make(chan struct{}, 1), signer: signer}
+	if err := m.openHorizon(); err != nil {
+		return nil, err
+	}
 	if m.size, err = reader.IntegratedSize(ctx); err != nil {
 		return nil, err
 	}
@@ -145,7 +153,7 @@ func Open(ctx context.Context, cfg Config) (_ *Merkle, err error) {
 		return nil, errors.Join(err, m.journal.Close(0))
 	}
 	if cfg.Store != nil {
-		if m.index, err = openIndex(ctx, cfg.Store, cfg.Server, reader); err != nil {
+		if m.index, err = openIndex(ctx, cfg.Store, cfg.Server, reader, m.First()); err != nil {
 			return nil, errors.Join(err, m.journal.Close(0))
 		}
 		m.workers.Go(func() { m.index.follow(run, cfg.Log) })

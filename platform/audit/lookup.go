@@ -39,7 +39,7 @@ func (m *Merkle) Lookup(ctx context.Context, f Filter, after string, limit int) 
 			return found, strconv.FormatUint(from, 10), nil
 		}
 		n, more, err := c.before(ctx, from)
-		if err != nil || !more {
+		if err != nil || !more || n*bundleSize < m.First() {
 			return found, "", err
 		}
 		list, err := m.index.read(ctx, n, size)

@@ -58,16 +58,23 @@ func signed(raw []byte, key note.Verifier) (*checkpoint.Checkpoint, error) {
 	if err != nil {
 		return nil, errs.Wrap(errs.Corrupt, err, "the checkpoint is not signed by the key of the audit log")
 	}
-	// The end of a signature in base64 has bits that most readers pass over.
+	if err := strictSignatures(raw); err != nil {
+		return nil, errs.Wrap(errs.Corrupt, err, "a signature of the audit log's checkpoint is damaged")
+	}
+	return cp, nil
+}
+
+// strictSignatures reads the signatures of a note: the end of one in base64 has bits that most readers pass over.
+func strictSignatures(raw []byte) error {
 	for line := range strings.Lines(string(raw)) {
 		if rest, ok := strings.CutPrefix(line, "— "); ok {
 			signature := strings.TrimSuffix(rest[strings.LastIndexByte(rest, ' ')+1:], "\n")
 			if _, err := base64.StdEncoding.Strict().DecodeString(signature); err != nil {
-				return nil, errs.Wrap(errs.Corrupt, err, "a signature of the audit log's checkpoint is damaged")
+				return err
 			}
 		}
 	}
-	return cp, nil
+	return nil
 }
 
 func unreadable(err error) error {
@@ -82,6 +89,13 @@ func Prove(ctx context.Context, dir string, index uint64) (*Proof, error) {
 	}
 	if index >= o.head.Size {
 		return nil, errs.New(errs.NotFound, "the audit log has %d entries under its newest checkpoint; number %d is not one of them (a running server adds new ones within seconds)", o.head.Size, index)
+	}
+	c, err := readHorizon(dir, o.key)
+	if err != nil {
+		return nil, err
+	}
+	if index < c.First {
+		return nil, c.dropped(index)
 	}
 	entries, err := leaves(ctx, o.files, index/bundleSize, o.head.Size)
 	if err != nil {

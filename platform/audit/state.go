@@ -55,7 +55,7 @@ func (s state) follows(ctx context.Context, files client.FileFetcher, cp *checkp
 		}
 		return nil
 	case cp.Size == 0:
-		return check(ctx, files, &checkpoint.Checkpoint{Size: s.Size, Hash: s.Root})
+		return check(ctx, files, &checkpoint.Checkpoint{Size: s.Size, Hash: s.Root}, &horizon{})
 	}
 	b, err := client.NewProofBuilder(ctx, s.Size, files.ReadTile)
 	if err != nil {

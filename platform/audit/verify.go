@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	checkpoint "github.com/transparency-dev/formats/log"
 	"github.com/transparency-dev/merkle/compact"
 	"github.com/transparency-dev/merkle/proof"
 	"github.com/transparency-dev/merkle/rfc6962"
+	"github.com/transparency-dev/tessera/api"
 	"github.com/transparency-dev/tessera/api/layout"
 	"github.com/transparency-dev/tessera/client"
 	"golang.org/x/mod/sumdb/note"
@@ -27,6 +29,9 @@ type Report struct {
 	Origin string
 	Size   uint64 // entries under the newest checkpoint
 	Root   []byte
+	// Dropped is the number of the entries that retention dropped, all from before Before. Their hashes are checked with the rest.
+	Dropped uint64
+	Before  time.Time
 	// Waiting entries are in the journal and not in the tree: the server runs, or was killed.
 	Waiting int
 }
@@ -68,7 +73,15 @@ func verify(ctx context.Context, dir, verifier string, since []byte) (Report, er
 		return Report{}, err
 	}
 	r := Report{Origin: cp.Origin, Size: cp.Size, Root: cp.Hash}
-	if err := check(ctx, files, cp); err != nil {
+	c, err := readHorizon(dir, v)
+	if err != nil {
+		return r, err
+	}
+	if c.First > cp.Size {
+		return r, errs.New(errs.Corrupt, "retention dropped %d entries of the audit log, and its checkpoint has only %d: entries were cut off", c.First, cp.Size)
+	}
+	r.Dropped, r.Before = c.First, c.Before
+	if err := check(ctx, files, cp, &c); err != nil {
 		return r, errs.Wrap(errs.Corrupt, err, "the audit log does not match its checkpoint of %d entries: entries were altered, removed or damaged", cp.Size)
 	}
 	if err := wholeVerifier(dir, v); err != nil {
@@ -89,7 +102,7 @@ func verify(ctx context.Context, dir, verifier string, since []byte) (Report, er
 		err = st.follows(ctx, files, cp)
 	}
 	if err == nil && st.Size > cp.Size { // a kill came between the entries and the checkpoint over them: the next start signs the state
-		if err = check(ctx, files, &checkpoint.Checkpoint{Size: st.Size, Hash: st.Root}); err != nil {
+		if err = check(ctx, files, &checkpoint.Checkpoint{Size: st.Size, Hash: st.Root}, &c); err != nil {
 			err = errs.Wrap(errs.Corrupt, err, "the audit log does not match its state of %d entries, %d of them not under a checkpoint yet: entries were altered, removed or damaged", st.Size, st.Size-cp.Size)
 		}
 	}
@@ -150,12 +163,21 @@ type level struct {
 	hashes [][]byte
 }
 
-// check compares every entry, tile and the root with the checkpoint.
-func check(ctx context.Context, files client.FileFetcher, cp *checkpoint.Checkpoint) error {
+// check compares every entry, tile and the root with the checkpoint. Before the horizon the leaves stand for the entries, which are there as long as their removal is not over.
+func check(ctx context.Context, files client.FileFetcher, cp *checkpoint.Checkpoint, c *horizon) error {
 	t := tree{files: files, root: (&compact.RangeFactory{Hash: rfc6962.DefaultHasher.HashChildren}).NewEmptyRange(0)}
 	for at := uint64(0); at < cp.Size; {
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if at < c.First {
+			if err := t.dropped(ctx, at, cp.Size); err != nil {
+				return err
+			}
+			if at += bundleSize; at == c.First && !c.same(t.root.Hashes()) {
+				return errors.New("the note of what retention dropped does not belong to this log")
+			}
+			continue
 		}
 		b, err := client.GetEntryBundle(ctx, files.ReadEntryBundle, at/layout.EntryBundleWidth, cp.Size)
 		if err != nil {
@@ -193,6 +215,36 @@ func check(ctx context.Context, files client.FileFetcher, cp *checkpoint.Checkpo
 	}
 	if !bytes.Equal(root, cp.Hash) {
 		return errors.New("the root differs")
+	}
+	return nil
+}
+
+// dropped takes the leaves of a bundle that retention dropped, or was about to.
+func (t *tree) dropped(ctx context.Context, first, size uint64) error {
+	list, err := hashes(ctx, t.files, first, bundleSize, size)
+	if err != nil {
+		return fmt.Errorf("leaves from %d: %w", first, err)
+	}
+	if raw, err := t.files.ReadEntryBundle(ctx, first/bundleSize, 0); err == nil {
+		var b api.EntryBundle
+		if err := b.UnmarshalText(raw); err != nil || len(b.Entries) != bundleSize {
+			return fmt.Errorf("entries from %d, which retention drops, are damaged", first)
+		}
+		for i, e := range b.Entries {
+			if !bytes.Equal(rfc6962.DefaultHasher.HashLeaf(e), list[i]) {
+				return fmt.Errorf("entry %d, which retention drops, is damaged", first+uint64(i))
+			}
+		}
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	for _, h := range list {
+		if err := t.root.Append(h, nil); err != nil {
+			return err
+		}
+		if err := t.add(ctx, 0, h); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -269,7 +321,7 @@ func Checkpoint(dir string) ([]byte, error) {
 	return os.ReadFile(filepath.Join(dir, logFolder, "checkpoint"))
 }
 
-// Read calls fn for each entry under the newest checkpoint, oldest first. Entries are compared with their leaves, the tree above them with nothing: that is Verify.
+// Read calls fn for each entry under the newest checkpoint that retention has not dropped, oldest first. Entries are compared with their leaves, the tree above them with nothing: that is Verify.
 func Read(ctx context.Context, dir string, fn func(index uint64, e *Entry) error) error {
 	files := client.FileFetcher{Root: filepath.Join(dir, logFolder)}
 	raw, err := files.ReadCheckpoint(ctx)
@@ -280,7 +332,19 @@ func Read(ctx context.Context, dir string, fn func(index uint64, e *Entry) error
 	if _, err := cp.Unmarshal(raw); err != nil {
 		return errs.Wrap(errs.Corrupt, err, "the checkpoint of the audit log cannot be read")
 	}
-	for at := uint64(0); at < cp.Size; {
+	at := uint64(0)
+	if _, err := os.Stat(filepath.Join(dir, retentionFile)); err == nil {
+		o, err := openLog(ctx, dir)
+		if err != nil {
+			return err
+		}
+		c, err := readHorizon(dir, o.key)
+		if err != nil {
+			return err
+		}
+		at = c.First
+	}
+	for at < cp.Size {
 		bodies, err := leaves(ctx, files, at/bundleSize, cp.Size)
 		if err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/galen-health/galen/platform/errs"
@@ -18,6 +19,7 @@ import (
 // Source gives entries by their numbers; audit.Merkle is one.
 type Source interface {
 	Entries(ctx context.Context, from uint64) ([][]byte, error)
+	First() uint64 // the oldest that is kept
 }
 
 // sink takes entries; when send returns nil it has them.
@@ -43,11 +45,12 @@ type Shipper struct {
 	name  string // of the receiver
 	state string // file that tells how far it is
 	log   *slog.Logger
-	next  uint64    // the first that the receiver has not had
-	held  [][]byte  // from next on, until they are enough
-	size  int       // bytes of them
-	since time.Time // the first of them is held
-	saved time.Time // when the state was last synced
+	next  uint64        // the first that the receiver has not had
+	known atomic.Uint64 // next, for others
+	held  [][]byte      // from next on, until they are enough
+	size  int           // bytes of them
+	since time.Time     // the first of them is held
+	saved time.Time     // when the state was last synced
 }
 
 type position struct {
@@ -76,11 +79,12 @@ func New(from Source, dir, to, host, id string, log *slog.Logger) (*Shipper, err
 		return nil, errs.Wrap(errs.Corrupt, err, "%s, which tells how far the audit log was sent, cannot be read: remove it to send the log again from its beginning", s.state)
 	}
 	s.next = p.Next
+	s.known.Store(p.Next)
 	return s, nil
 }
 
 // Next is the number of the first entry that the receiver has not had.
-func (s *Shipper) Next() uint64 { return s.next }
+func (s *Shipper) Next() uint64 { return s.known.Load() }
 
 // Run ships until ctx ends. A receiver that takes nothing is tried again; that is logged once until it takes again.
 func (s *Shipper) Run(ctx context.Context) error {
@@ -112,6 +116,9 @@ func (s *Shipper) step(ctx context.Context) (int, error) {
 	if g, ok := s.to.(gatherer); ok {
 		most, size, wait = g.gather()
 	}
+	if first := s.from.First(); s.next < first && len(s.held) == 0 { // retention was before this receiver
+		s.next = first
+	}
 	for len(s.held) < most && (len(s.held) == 0 || s.size < size) {
 		entries, err := s.from.Entries(ctx, s.next+uint64(len(s.held)))
 		if err != nil {
@@ -136,6 +143,7 @@ func (s *Shipper) step(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	s.next += uint64(n)
+	s.known.Store(s.next)
 	s.held, s.size = nil, 0
 	return n, s.keep()
 }
