@@ -1,10 +1,6 @@
 package healthlake
 
 import (
-	"archive/tar"
-	"compress/gzip"
-	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,31 +11,8 @@ import (
 // corpus calls f with the JSON files of an archive of the test data until it returns false.
 func corpus(t testing.TB, name string, f func(file string, body []byte) bool) {
 	t.Helper()
-	file, err := os.Open(testdata.Dir(t, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	z, err := gzip.NewReader(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for r := tar.NewReader(z); ; {
-		h, err := r.Next()
-		if err == io.EOF {
-			return
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.HasSuffix(h.Name, ".json") || filepath.Base(h.Name) == "package.json" {
-			continue
-		}
-		b, err := io.ReadAll(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !f(filepath.Base(h.Name), b) {
+	for path, body := range testdata.Files(t, name) {
+		if base := filepath.Base(path); strings.HasSuffix(base, ".json") && base != "package.json" && !f(base, body) {
 			return
 		}
 	}

@@ -1,10 +1,6 @@
 package fhir_test
 
 import (
-	"archive/tar"
-	"compress/gzip"
-	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,32 +11,11 @@ import (
 // corpus calls f with every JSON file of an archive of the test data.
 func corpus(t testing.TB, name string, f func(file string, body []byte)) {
 	t.Helper()
-	file, err := os.Open(testdata.Dir(t, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	z, err := gzip.NewReader(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for r := tar.NewReader(z); ; {
-		h, err := r.Next()
-		if err == io.EOF {
-			return
+	testdata.Tar(t, name, func(path string, body []byte) {
+		if base := filepath.Base(path); strings.HasSuffix(base, ".json") && base != "package.json" {
+			f(base, body)
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.HasSuffix(h.Name, ".json") || filepath.Base(h.Name) == "package.json" {
-			continue
-		}
-		b, err := io.ReadAll(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f(filepath.Base(h.Name), b)
-	}
+	})
 }
 
 const (

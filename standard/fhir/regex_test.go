@@ -1,11 +1,7 @@
 package fhir
 
 import (
-	"archive/tar"
-	"compress/gzip"
 	"encoding/json"
-	"io"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -61,26 +57,10 @@ func TestPrimitivesFollowThePublishedExpressions(t *testing.T) {
 }
 
 func publishedExpressions(t *testing.T) map[string]*regexp.Regexp {
-	f, err := os.Open(testdata.Dir(t, "fhir/hl7.fhir.r4-4.0.1.tar.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
 	out := map[string]*regexp.Regexp{}
-	for r := tar.NewReader(z); ; {
-		h, err := r.Next()
-		if err == io.EOF {
-			return out
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.HasPrefix(filepath.Base(h.Name), "StructureDefinition-") {
-			continue
+	testdata.Tar(t, "fhir/hl7.fhir.r4-4.0.1.tar.gz", func(path string, body []byte) {
+		if !strings.HasPrefix(filepath.Base(path), "StructureDefinition-") {
+			return
 		}
 		var d struct {
 			Kind, Type string
@@ -93,12 +73,8 @@ func publishedExpressions(t *testing.T) map[string]*regexp.Regexp {
 				}
 			}
 		}
-		b, err := io.ReadAll(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if json.Unmarshal(b, &d) != nil || d.Kind != "primitive-type" {
-			continue
+		if json.Unmarshal(body, &d) != nil || d.Kind != "primitive-type" {
+			return
 		}
 		for _, e := range d.Snapshot.Element {
 			if e.Path == d.Type+".value" && len(e.Type) > 0 {
@@ -109,5 +85,6 @@ func publishedExpressions(t *testing.T) map[string]*regexp.Regexp {
 				}
 			}
 		}
-	}
+	})
+	return out
 }

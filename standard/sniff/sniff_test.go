@@ -1,12 +1,9 @@
 package sniff_test
 
 import (
-	"archive/tar"
 	"bytes"
 	"compress/gzip"
 	"encoding/binary"
-	"errors"
-	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -140,38 +137,23 @@ func TestPublicSamples(t *testing.T) {
 		{"omics/rnaseq-reads.tar.gz", ".fq", sniff.FASTQ, 2, nil},
 		{"omics/cwl-v1.2-conformance.tar.gz", ".cwl", sniff.CWL, 300, nil},
 	} {
-		f, err := os.Open(testdata.Dir(t, c.archive))
-		if err != nil {
-			t.Fatal(err)
-		}
-		zr, err := gzip.NewReader(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		n, tr := 0, tar.NewReader(zr)
-		for {
-			h, err := tr.Next()
-			if errors.Is(err, io.EOF) {
-				break
-			} else if err != nil {
-				t.Fatal(err)
-			}
-			if h.Typeflag != tar.TypeReg || h.Size == 0 || path.Ext(h.Name) != c.suffix {
+		n := 0
+		for name, body := range testdata.Files(t, c.archive) {
+			if len(body) == 0 || path.Ext(name) != c.suffix {
 				continue
 			}
-			v, err := sniff.Reader(tr)
+			v, err := sniff.Reader(bytes.NewReader(body))
 			if err != nil {
 				t.Fatal(err)
 			}
 			n++
 			if v.Kind != c.want {
-				t.Errorf("%s: %s: kind = %q (%s), want %q", c.archive, path.Base(h.Name), v.Kind, v.Reason, c.want)
+				t.Errorf("%s: %s: kind = %q (%s), want %q", c.archive, path.Base(name), v.Kind, v.Reason, c.want)
 			}
 		}
 		if n < c.atLeast {
 			t.Errorf("%s: only %d files of %s were seen, want %d", c.archive, n, c.suffix, c.atLeast)
 		}
-		f.Close()
 	}
 }
 
