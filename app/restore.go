@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -71,11 +72,23 @@ func Restore(ctx context.Context, cfg Config, from string, at time.Time, progres
 	if err := roomInDatabase(ctx, &cfg, b); err != nil {
 		return r, err
 	}
+	if err := roomForKeys(&cfg, ring); err != nil {
+		return r, err
+	}
 	what := fmt.Sprintf("galen admin restore %s --at %s", from, r.At.Format(time.RFC3339Nano))
 	if err := beginRestore(cfg.DataDir, what); err != nil {
 		return r, err
 	}
 	t := &restorer{ctx: ctx, cfg: cfg, b: b, r: &r, root: root, ring: ring, seal: seal, progress: progress}
+	if cfg.Blobs != "" { // before anything is written there: it may be another's
+		s, err := openBlobs(ctx, &cfg, kept)
+		if err != nil {
+			return r, err
+		}
+		if err := s.Close(); err != nil {
+			return r, err
+		}
+	}
 	for _, step := range []func() error{t.keys, t.records, t.blobs, t.files} {
 		if err := step(); err != nil {
 			return r, err
@@ -162,18 +175,39 @@ func (t *restorer) path(name ...string) string {
 
 // keys puts the ring in its place, and the sealed root key if it was one. Another root key stays with whoever gave it.
 func (t *restorer) keys() error {
-	if err := os.MkdirAll(t.path("keys"), 0o700); err != nil {
+	dir := t.cfg.keys()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
 	for _, name := range keyring.Files() {
-		if err := writeSynced(t.path("keys", name), t.ring); err != nil {
+		if err := writeSynced(filepath.Join(dir, name), t.ring); err != nil {
 			return err
 		}
 	}
-	if t.seal == nil {
+	if t.seal != nil {
+		if err := writeSynced(filepath.Join(dir, t.seal.Name), t.seal.Body); err != nil {
+			return err
+		}
+	}
+	return syncTree(dir)
+}
+
+// roomForKeys refuses a folder of keys elsewhere that has a key ring: those are of another server, or of this one when its restore was cut off.
+func roomForKeys(cfg *Config, ring []byte) error {
+	if cfg.KeysDir == "" {
 		return nil
 	}
-	return writeSynced(t.path("keys", t.seal.Name), t.seal.Body)
+	for _, name := range keyring.Files() {
+		b, err := os.ReadFile(filepath.Join(cfg.KeysDir, name))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return errs.Wrap(errs.Unavailable, err, "%s cannot be read", cfg.KeysDir)
+		case !bytes.HasPrefix(ring, b): // a part is what a cut leaves
+			return errs.New(errs.Conflict, "%s has a key ring: a restore never overwrites, give an empty folder with --keys-dir", cfg.KeysDir)
+		}
+	}
+	return nil
 }
 
 // records imports into a new store; what an earlier try left of one goes.
@@ -181,7 +215,7 @@ func (t *restorer) records() (err error) {
 	if err := os.RemoveAll(t.path("records")); err != nil {
 		return err
 	}
-	ring, err := keyring.Open(t.path("keys"), t.root, keyring.Config{Account: t.cfg.Account, Region: t.cfg.Region})
+	ring, err := keyring.Open(t.cfg.keys(), t.root, keyring.Config{Account: t.cfg.Account, Region: t.cfg.Region})
 	if err != nil {
 		return err
 	}
@@ -319,25 +353,11 @@ func (t *restorer) files() error {
 
 // CheckBackup reads a whole backup and calls fault with a line for each thing that is not whole.
 func CheckBackup(ctx context.Context, cfg Config, from string, fault func(string), progress func(backup.Progress)) (points, files int64, err error) {
-	place, err := openPlace(from, false)
+	place, kept, err := openBackup(ctx, &cfg, from, false)
 	if err != nil {
 		return 0, 0, err
 	}
-	defer func() { err = errors.Join(err, place.Close()) }()
-	_, _, ring, err := backup.Choose(ctx, place, time.Time{})
-	if err != nil {
-		return 0, 0, err
-	}
-	root, _, err := backupRoot(ctx, place, &cfg, ring)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer clear(root)
-	kept, err := keyring.OpenSealed(ring, root, keyring.Config{Account: cfg.Account, Region: cfg.Region})
-	if err != nil {
-		return 0, 0, err
-	}
-	defer func() { err = errors.Join(err, kept.Close()) }()
+	defer func() { err = errors.Join(err, kept.Close(), place.Close()) }()
 	return backup.Check(ctx, place, kept, func(f string) {
 		fault("backup: " + f + " → remove this file and back up again while the server still has what it holds; restore from another point or copy otherwise")
 	}, progress)

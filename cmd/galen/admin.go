@@ -18,6 +18,7 @@ type adminCmd struct {
 	Backup        backupCmd      `cmd:"" help:"Copy everything, as of one commit, to a folder or a bucket; only what is new is copied."`
 	Restore       restoreCmd     `cmd:"" help:"Fill an empty data folder from a backup, with the newest state or that of a time."`
 	CheckBackup   checkBackupCmd `cmd:"" name:"check-backup" help:"Read a whole backup and say what is not whole."`
+	PruneBackup   pruneBackupCmd `cmd:"" name:"prune-backup" help:"Remove old points of a backup, and what only they name."`
 	RootKey       rootKeyCmd     `cmd:"" name:"root-key" help:"Where the root key is kept."`
 	Audit         auditCmd       `cmd:"" help:"The audit log by its files alone: prove entries, check proofs, verify the whole."`
 	Client        clientCmd      `cmd:"" help:"Programs that get bearer tokens from the built-in OpenID provider."`

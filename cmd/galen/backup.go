@@ -89,6 +89,7 @@ type rootFlag struct {
 type restoreCmd struct {
 	rootFlag
 	DataDir string `name:"data-dir" required:"" env:"GALEN_DATA_DIR" type:"path" help:"Empty folder to restore to, or one whose restore was cut off."`
+	KeysDir string `name:"keys-dir" env:"GALEN_KEYS_DIR" type:"path" help:"Restore the key ring to this folder, which has none; keys/ in the data folder when empty."`
 	Records string `env:"GALEN_RECORDS" help:"Restore the records to this back end (postgres://…), an empty database."`
 	Blobs   string `env:"GALEN_BLOBS" help:"Restore the blobs to this back end (s3://…)."`
 	Account string `default:"000000000000" env:"GALEN_ACCOUNT_ID" help:"Account id that the server ran with."`
@@ -117,7 +118,7 @@ func (c *restoreCmd) Run() error {
 		return err
 	}
 	show := newProgress("restore")
-	r, err := app.Restore(ctx, app.Config{DataDir: c.DataDir, RootKey: c.RootKey, Records: c.Records, Blobs: c.Blobs, Account: c.Account, Region: c.Region}, from, at, show.tell)
+	r, err := app.Restore(ctx, app.Config{DataDir: c.DataDir, KeysDir: c.KeysDir, RootKey: c.RootKey, Records: c.Records, Blobs: c.Blobs, Account: c.Account, Region: c.Region}, from, at, show.tell)
 	show.clear()
 	if err != nil {
 		return err
@@ -163,5 +164,52 @@ func (c *checkBackupCmd) Run() error {
 		return fmt.Errorf("%d faults in %d points, %d files", faults, points, files)
 	}
 	fmt.Printf("all is whole: %d points, %d files\n", points, files)
+	return nil
+}
+
+type pruneBackupCmd struct {
+	rootFlag
+	Account  string `default:"000000000000" env:"GALEN_ACCOUNT_ID" help:"Account id that the server ran with."`
+	Region   string `default:"us-east-1" env:"GALEN_REGION" help:"Region that the server ran with."`
+	KeepLast int    `name:"keep-last" default:"1" help:"Keep the newest so many points, at least one."`
+	KeepDays int    `name:"keep-days" help:"Keep also the points of the last so many days."`
+	DryRun   bool   `name:"dry-run" help:"Remove nothing, only say what would be removed."`
+	JSON     bool   `help:"Print one JSON document."`
+	From     string `arg:"" help:"Where the backup is: a folder, or s3://…"`
+}
+
+// Run removes points and what only they name, and says what.
+func (c *pruneBackupCmd) Run() error {
+	if c.KeepLast < 1 || c.KeepDays < 0 {
+		return errors.New("--keep-last is at least 1, --keep-days at least 0: the newest point is never removed")
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	from, err := place(c.From)
+	if err != nil {
+		return err
+	}
+	keep := backup.Keep{Last: c.KeepLast}
+	if c.KeepDays > 0 {
+		keep.Since = time.Now().AddDate(0, 0, -c.KeepDays)
+	}
+	show := newProgress("prune-backup")
+	done, err := app.PruneBackup(ctx, app.Config{RootKey: c.RootKey, Account: c.Account, Region: c.Region}, from, keep, c.DryRun, show.tell)
+	show.clear()
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		printJSON(done)
+		return nil
+	}
+	did := "removed"
+	if c.DryRun {
+		did = "would remove"
+	}
+	for _, p := range done.Points {
+		fmt.Println(did, p)
+	}
+	fmt.Printf("%s %d points, %d chunks, %d blobs, %d sealed root keys; %d points are left\n", did, len(done.Points), done.Chunks, done.Blobs, done.Roots, done.Kept)
 	return nil
 }

@@ -22,7 +22,9 @@ type Point struct {
 	Records []string  `json:"records"`
 	Blobs   []string  `json:"blobs"`
 	Files   []string  `json:"files"`
-	Count   Count     `json:"count"`
+	// Roots are the files with sealed root keys that lay beside the ring; null in points from before they were named here.
+	Roots []string `json:"roots"`
+	Count Count    `json:"count"`
 }
 
 // Count is how much a point holds.

@@ -19,15 +19,17 @@ const (
 	maxRoot    = 1 << 20
 )
 
-// keepRoots puts the files with sealed root keys into a place, by their names.
-func keepRoots(ctx context.Context, place Place, roots map[string][]byte) error {
+// keepRoots puts the files with sealed root keys into a place, by their names, and tells how they are called there.
+func keepRoots(ctx context.Context, place Place, roots map[string][]byte) ([]string, error) {
+	at := []string{}
 	for _, name := range slices.Sorted(maps.Keys(roots)) {
 		sum := sha256.Sum256(roots[name])
-		if err := place.Put(ctx, rootFolder+hex.EncodeToString(sum[:16])+"/"+name, bytes.NewReader(roots[name])); err != nil {
-			return err
+		at = append(at, rootFolder+hex.EncodeToString(sum[:16])+"/"+name)
+		if err := place.Put(ctx, at[len(at)-1], bytes.NewReader(roots[name])); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	return at, nil
 }
 
 // Root is a file with a sealed root key.

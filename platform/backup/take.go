@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -66,6 +67,11 @@ func Take(ctx context.Context, src Source, dest Place) (rep Report, err error) {
 	if err != nil {
 		return rep, err
 	}
+	held, err := hold(ctx, dest, backups)
+	if err != nil {
+		return rep, err
+	}
+	defer func() { err = errors.Join(err, held.release(ctx)) }()
 	if err := v.list(ctx); err != nil {
 		return rep, err
 	}
@@ -78,7 +84,7 @@ func Take(ctx context.Context, src Source, dest Place) (rep Report, err error) {
 			return rep, err
 		}
 	}
-	if err := keepRoots(ctx, dest, src.Roots); err != nil {
+	if t.point.Roots, err = keepRoots(ctx, dest, src.Roots); err != nil {
 		return rep, err
 	}
 	if err := dest.Settle(ctx); err != nil {
@@ -93,7 +99,16 @@ func Take(ctx context.Context, src Source, dest Place) (rep Report, err error) {
 	p.Made = time.Now().UTC().Truncate(time.Millisecond)
 	rep.Unproven = t.unproven.Load()
 	rep.Point, rep.Time, rep.Count = p.name(), p.Time, p.Count
-	return rep, v.write(ctx, p, sealedRing)
+	if err := held.still(ctx); err != nil {
+		return rep, err
+	}
+	if err := v.write(ctx, p, sealedRing); err != nil {
+		return rep, err
+	}
+	if err := held.still(ctx); err != nil {
+		return rep, errors.Join(err, dest.Remove(context.WithoutCancel(ctx), p.name()))
+	}
+	return rep, nil
 }
 
 type taker struct {
