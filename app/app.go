@@ -101,6 +101,7 @@ func build(ctx context.Context, cfg Config, version string, log *slog.Logger, en
 		return nil, err
 	}
 	local.Join(a.edge)
+	a.engines.ticks = append(a.engines.ticks, a.edge.Summarise)
 	a.registry.MustRegister(&engineMetrics{e: a.engines, log: log})
 	return a, a.engines.openProbe(ctx)
 }
@@ -176,6 +177,11 @@ func (a *App) Close() error {
 	}
 	ctx, done := context.WithTimeout(context.Background(), 5*time.Second)
 	defer done()
+	if a.edge != nil {
+		if err := a.edge.Summarise(ctx); err != nil {
+			a.log.Warn("the last refused requests are not counted in the audit log", "error", err)
+		}
+	}
 	if err := a.flush(ctx); err != nil {
 		a.log.Warn("the last spans were not sent", "error", err)
 	}

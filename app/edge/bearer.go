@@ -54,6 +54,7 @@ func (v *visit) whoOf(rt *httproute.Route) (*sigv4.Signed, context.Context, erro
 		}
 		return nil, nil, err
 	}
+	v.known = true
 	v.entry.Principal, v.entry.Kind = p.ARN, string(p.Kind)
 	done, err := v.e.load.callers.Enter(p.ARN)
 	if err != nil {

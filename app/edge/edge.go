@@ -2,7 +2,7 @@
 //
 // It serves AWS operations by their contracts and the routes of the open standards by their registrations. Everything left and right of an operation's
 // method is here and written once: a service never parses a header, checks a signature or writes an AWS status. A call is answered only after its entry is
-// in the audit log.
+// in the audit log; of requests that nobody is known to have sent, those beyond a bound are counted in it instead.
 package edge
 
 import (
@@ -101,6 +101,7 @@ type visit struct {
 	failed  string // the kind of error that was answered
 	in      *counted
 	ends    []func()                 // what the request has taken is given back
+	known   bool                     // who sent it is proven
 	noted   func() map[string]string // what an operation without a signature learned of its caller; nil = nothing
 	entry   audit.Entry
 }
@@ -213,6 +214,7 @@ func (v *visit) who() (*sigv4.Signed, context.Context, error) {
 		return nil, nil, err
 	}
 	p := s.Principal.(call.Principal)
+	v.known = true
 	v.entry.Principal, v.entry.Kind, v.entry.AccessKeyID = p.ARN, string(p.Kind), p.AccessKeyID
 	done, err := v.e.load.callers.Enter(p.ARN)
 	if err != nil {
@@ -266,6 +268,9 @@ func (v *visit) record(ctx context.Context, failure string) error {
 	}
 	if v.entry.Name == "" {
 		v.entry.Name = "Unknown"
+	}
+	if v.stranger(failure) && !v.e.load.strangers.entry(place(peer(v.r)), v.started) {
+		return nil
 	}
 	if err := v.e.within(ctx, "audit", func(ctx context.Context) error { return v.e.cfg.Audit.Append(context.WithoutCancel(ctx), &v.entry) }); err != nil {
 		v.e.cfg.Log.Error("the audit log cannot be written", "requestId", v.id, "error", err)

@@ -166,7 +166,7 @@ func (v *visit) fail(err error) {
 	if v.w.status != 0 {
 		panic(http.ErrAbortHandler)
 	}
-	e := errs.As(err)
+	e := errs.As(v.slower(err))
 	v.note(e)
 	v.failed = e.Code.String()
 	name, code := v.failure(e)

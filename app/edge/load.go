@@ -18,6 +18,7 @@ type Load struct {
 	Requests int64            // in progress, of all callers
 	Memory   int64            // bytes of bodies that are held whole, of all requests in progress
 	Body     int64            // bytes of one request's body, where the contract allows more
+	Strangers
 }
 
 // load is what is in use.
@@ -25,10 +26,12 @@ type load struct {
 	callers          *limits.Callers
 	requests, memory *limits.Budget
 	body             int64
+	strangers        *strangers
 }
 
 func newLoad(l Load, now func() time.Time) load {
-	return load{callers: limits.NewCallers(l.Caller, now), requests: limits.NewBudget(l.Requests, "requests"), memory: limits.NewBudget(l.Memory, "bytes for bodies"), body: l.Body}
+	return load{callers: limits.NewCallers(l.Caller, now), requests: limits.NewBudget(l.Requests, "requests"), memory: limits.NewBudget(l.Memory, "bytes for bodies"), body: l.Body,
+		strangers: newStrangers(l.Strangers, now)}
 }
 
 // leave is done when the request has been answered.

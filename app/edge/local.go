@@ -34,7 +34,7 @@ func (l *Local) Invoke(ctx context.Context, op *aws.Operation, in, out any) erro
 	if id == "" {
 		id = newRequestID()
 	}
-	v := &visit{e: l.edge, w: &writer{}, id: id, service: op.Service, proto: op.Service.Protocols[0], op: op.Name}
+	v := &visit{e: l.edge, w: &writer{}, id: id, known: true, service: op.Service, proto: op.Service.Protocols[0], op: op.Name}
 	v.entry = audit.Entry{Time: l.edge.cfg.Now().UTC().Truncate(time.Microsecond), RequestID: id, UserAgent: c.UserAgent, Via: c.Via, Region: l.edge.cfg.Region, Account: l.edge.cfg.Account,
 		Source: op.Service.Signing + ".amazonaws.com", Name: op.Name, ReadOnly: op.ReadOnly, Principal: c.Principal.ARN, Kind: string(c.Principal.Kind), AccessKeyID: c.Principal.AccessKeyID}
 	got, err := v.perform(ctx, op, func() (any, error) { return in, wire.Validate(op, in) }, nil)

@@ -156,6 +156,7 @@ func (v *visit) serveRoute(rt *httproute.Route) {
 // failRoute answers in the standard's own shape, after the audit entry. The standard decides the status: it may have errors of its own that are not of our closed
 // set. Only what it answers as a fault of the server is told to the operator.
 func (v *visit) failRoute(rt *httproute.Route, err error) {
+	err = v.slower(err)
 	answer := &answer{header: http.Header{}}
 	rt.Fail(answer, v.r, err)
 	retryAfter(answer.header, errs.As(err))
