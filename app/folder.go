@@ -2,6 +2,7 @@ package app
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -76,6 +77,10 @@ func CheckFolder(cfg Config) error {
 			return errs.New(errs.Unsupported, "the records of %s have format %d, this version of Galen reads %d: use the version that wrote them, or a newer one", dir, f, recordsFormat)
 		}
 	}
+	var log struct{ Format int }
+	if b, err := os.ReadFile(filepath.Join(dir, "audit", "signer.json")); err == nil && json.Unmarshal(b, &log) == nil && log.Format > auditFormat {
+		return errs.New(errs.Unsupported, "the audit log of %s has format %d, this version of Galen reads %d: use the version that wrote it, or a newer one", dir, log.Format, auditFormat)
+	}
 	return nil
 }
 
@@ -137,5 +142,8 @@ func room(dir string) error {
 	return nil
 }
 
-// recordsFormat is what pebble reads; see docs/formats/record.md.
-const recordsFormat = 1
+// The formats that this version reads; see docs/formats/record.md and audit.md.
+const (
+	recordsFormat = 1
+	auditFormat   = 1
+)

@@ -1,12 +1,14 @@
 package verify_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -96,6 +98,23 @@ func TestBadFolder(t *testing.T) {
 			}
 		}
 	}
+	newerAudit := func() func() {
+		b, err := os.ReadFile(path("audit/signer.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := regexp.MustCompile(`"format": *1`).ReplaceAll(b, []byte(`"format": 2`))
+		if bytes.Equal(b, c) {
+			t.Fatalf("no format in %s", b)
+		}
+		write := func(b []byte) {
+			if err := os.WriteFile(path("audit/signer.json"), b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write(c)
+		return func() { write(b) }
+	}
 	same := func() func() { return func() {} }
 	for _, c := range []struct {
 		what string
@@ -105,6 +124,7 @@ func TestBadFolder(t *testing.T) {
 	}{
 		{"keys of a newer version", newer("keys/ring.a", "keys/ring.b"), nil, "newer version of Galen"},
 		{"records of a newer version", newer("records/KEY"), nil, "use the version that wrote"},
+		{"an audit log of a newer version", newerAudit, nil, "use the version that wrote"},
 		{"another root key", same, []string{"GALEN_ROOT_KEY=" + strings.Repeat("A", 43) + "="}, "root key"},
 		{"a root key that is none", same, []string{"GALEN_ROOT_KEY=x"}, "32 bytes in base64"},
 		{"no keys", aside("keys"), nil, "copied by half"},
