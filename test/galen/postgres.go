@@ -1,7 +1,6 @@
 package galen
 
 import (
-	"errors"
 	"os"
 	"sync"
 	"testing"
@@ -9,29 +8,16 @@ import (
 	"github.com/galen-health/galen/platform/record/postgres/pgtest"
 )
 
-// cluster is the PostgreSQL of a test process, and which database belongs to which data folder.
-var cluster struct {
+// databases are those of data folders.
+var databases struct {
 	sync.Mutex
-	server *pgtest.Server
-	urls   map[string]string
+	urls map[string]string
 }
 
 // Postgres is the PostgreSQL of the test process, which ends with it; the test skips where none is installed.
 func Postgres(t testing.TB) *pgtest.Server {
 	t.Helper()
-	cluster.Lock()
-	defer cluster.Unlock()
-	if cluster.server == nil {
-		s, err := pgtest.New()
-		if errors.Is(err, pgtest.ErrAbsent) {
-			t.Skip("PostgreSQL is not installed: run make test, which installs it")
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		cluster.server, cluster.urls = s, map[string]string{}
-	}
-	return cluster.server
+	return pgtest.Shared(t)
 }
 
 // RecordsEnv says where the records of a data folder are: with GALEN_TEST_RECORDS=postgres in a database of its own, so that any suite runs on PostgreSQL. Without
@@ -47,12 +33,13 @@ func RecordsEnv(t testing.TB, dir string) []string {
 func RecordsURL(t testing.TB, dir string) string {
 	t.Helper()
 	server := Postgres(t)
-	cluster.Lock()
-	defer cluster.Unlock()
-	url := cluster.urls[dir]
-	if url == "" {
-		url = server.Database(t)
-		cluster.urls[dir] = url
+	databases.Lock()
+	defer databases.Unlock()
+	if databases.urls == nil {
+		databases.urls = map[string]string{}
 	}
-	return url
+	if databases.urls[dir] == "" {
+		databases.urls[dir] = server.Database(t)
+	}
+	return databases.urls[dir]
 }

@@ -115,7 +115,7 @@ func counted(t *testing.T, s record.Store, acked map[string]bool) (total int) {
 
 // A commit whose answer is lost is found to be made, and is made once.
 func TestLostAnswer(t *testing.T) {
-	server := pgtest.Start(t)
+	server := pgtest.Shared(t)
 	direct, keys := server.Database(t), ring(t, t.TempDir())
 	p := pgtest.NewProxy(t, server)
 	s := open(t, p.URL(direct), keys, postgres.Options{})
@@ -135,7 +135,7 @@ func TestLostAnswer(t *testing.T) {
 
 // Connections that break anywhere lose nothing and double nothing.
 func TestBrokenConnections(t *testing.T) {
-	server := pgtest.Start(t)
+	server := pgtest.Shared(t)
 	direct, keys := server.Database(t), ring(t, t.TempDir())
 	p := pgtest.NewProxy(t, server)
 	s := open(t, p.URL(direct), keys, postgres.Options{})

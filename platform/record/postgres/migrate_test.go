@@ -17,7 +17,7 @@ import (
 
 // A database of the oldest format, with records in it, is brought to the newest, by several servers at once, and reads as it did.
 func TestMigrateFromTheOldest(t *testing.T) {
-	server := pgtest.Start(t)
+	server := pgtest.Shared(t)
 	ctx := context.Background()
 	keys, err := keyring.Open(t.TempDir(), make([]byte, 32), keyring.Config{})
 	if err != nil {

@@ -87,7 +87,7 @@ func TestOpenRefuses(t *testing.T) {
 
 // Look tells what a database has and changes nothing: not even the schema is made.
 func TestLook(t *testing.T) {
-	server := pgtest.Start(t)
+	server := pgtest.Shared(t)
 	url, keys := server.Database(t), ring(t, t.TempDir())
 	look := func() postgres.Found {
 		t.Helper()
@@ -129,7 +129,7 @@ func TestLook(t *testing.T) {
 
 // A server that is away makes calls wait, then fail; when it is back everything goes on by itself.
 func TestServerAway(t *testing.T) {
-	server := pgtest.Start(t)
+	server := pgtest.Shared(t)
 	direct, keys := server.Database(t), ring(t, t.TempDir())
 	p := pgtest.NewProxy(t, server)
 	s := open(t, p.URL(direct), keys, postgres.Options{Patience: 300 * time.Millisecond})

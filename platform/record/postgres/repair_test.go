@@ -115,7 +115,7 @@ func histories(t *testing.T, s *postgres.Store) (out []string) {
 
 // What is derived can be lost in any way, and is made anew; a version or an id that is lost is not covered up, and nothing that is not derived is touched.
 func TestRepair(t *testing.T) {
-	server := pgtest.Start(t)
+	server := pgtest.Shared(t)
 	keys := ring(t, t.TempDir())
 	undamaged := server.Database(t)
 	first, err := postgres.Open(ctx, undamaged, keys, postgres.Options{})
@@ -238,7 +238,7 @@ func TestRepair(t *testing.T) {
 
 // Other servers may write while one repairs: nothing of theirs is lost, and all is whole.
 func TestRepairBesideOthers(t *testing.T) {
-	server := pgtest.Start(t)
+	server := pgtest.Shared(t)
 	url, keys := server.Database(t), ring(t, t.TempDir())
 	s := open(t, url, keys, postgres.Options{})
 	filled(t, s)

@@ -37,7 +37,7 @@ func eventually(t *testing.T, s *postgres.Store, id string) {
 
 // A database that was set read-only serves reads, refuses writes and starts with a reason, and goes on when it may be written to again.
 func TestReadOnly(t *testing.T) {
-	server := pgtest.Start(t)
+	server := pgtest.Shared(t)
 	at, keys := server.Database(t), ring(t, t.TempDir())
 	s := open(t, at, keys, postgres.Options{Patience: 2 * time.Second})
 	eventually(t, s, "before")
@@ -66,11 +66,12 @@ func TestReadOnly(t *testing.T) {
 
 // A server with too few connections makes calls wait for those that there are, or refuses them with a reason; nothing is lost, and a start says what is missing.
 func TestConnectionsExhausted(t *testing.T) {
-	server := pgtest.Start(t)
+	server := pgtest.Shared(t)
 	at, keys := server.Database(t), ring(t, t.TempDir())
-	server.Exec(t, "postgres", `CREATE ROLE few LOGIN PASSWORD 'x' CONNECTION LIMIT 4`)
-	server.Exec(t, "postgres", `GRANT CREATE ON DATABASE `+databaseOf(at)+` TO few`)
-	few := "postgres://few:x@" + server.Address() + "/" + databaseOf(at) + "?sslmode=disable"
+	role := "few_of_" + databaseOf(at)
+	server.Exec(t, "postgres", `CREATE ROLE `+role+` LOGIN PASSWORD 'x' CONNECTION LIMIT 4`)
+	server.Exec(t, "postgres", `GRANT CREATE ON DATABASE `+databaseOf(at)+` TO `+role)
+	few := "postgres://" + role + ":x@" + server.Address() + "/" + databaseOf(at) + "?sslmode=disable"
 	s := open(t, few, keys, postgres.Options{Patience: 5 * time.Second})
 	acked := map[string]bool{}
 	var mu sync.Mutex
@@ -111,7 +112,7 @@ func TestConnectionsExhausted(t *testing.T) {
 	if len(acked) < 20 {
 		t.Errorf("with 4 connections %d of 60 went on", len(acked))
 	}
-	server.Exec(t, "postgres", `ALTER ROLE few CONNECTION LIMIT 0`)
+	server.Exec(t, "postgres", `ALTER ROLE `+role+` CONNECTION LIMIT 0`)
 	server.Exec(t, at, cutAll)
 	if err := count(s, "none"); !errs.Is(err, errs.Unavailable) || !strings.Contains(err.Error(), "max_connections") {
 		t.Errorf("without a connection: %v", err)
@@ -122,7 +123,7 @@ func TestConnectionsExhausted(t *testing.T) {
 			other.Close() //nolint:errcheck // it should not be there
 		}
 	}
-	server.Exec(t, "postgres", `ALTER ROLE few CONNECTION LIMIT -1`)
+	server.Exec(t, "postgres", `ALTER ROLE `+role+` CONNECTION LIMIT -1`)
 	before := refused
 	load("many")
 	if refused > before {
@@ -215,7 +216,7 @@ func TestDatabaseDiskFull(t *testing.T) {
 
 // A schema that somebody has changed is refused at the start, with what it lacks.
 func TestChangedSchema(t *testing.T) {
-	server := pgtest.Start(t)
+	server := pgtest.Shared(t)
 	at, keys := server.Database(t), ring(t, t.TempDir())
 	s, err := postgres.Open(ctx, at, keys, postgres.Options{})
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 
 // three opens three stores on one database, as three processes have it: they share nothing but the database and the keys.
 func three(t testing.TB) []*postgres.Store {
-	server := pgtest.Start(t)
+	server := pgtest.Shared(t)
 	url, keys := server.Database(t), ring(t, t.TempDir())
 	var out []*postgres.Store
 	for range 3 {

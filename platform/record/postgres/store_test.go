@@ -32,7 +32,7 @@ func TestSuite(t *testing.T) {
 	if os.Getenv("GALEN_RECORD_QUERIES") == "" {
 		t.Setenv("GALEN_RECORD_QUERIES", "1000")
 	}
-	server := pgtest.Start(t)
+	server := pgtest.Shared(t)
 	recordtest.Suite(t, func(t *testing.T) recordtest.Backend {
 		url, keys := server.Database(t), ring(t, t.TempDir())
 		return recordtest.Backend{Open: func() record.Store {
@@ -47,7 +47,7 @@ func TestSuite(t *testing.T) {
 
 // Records are carried between PostgreSQL and the embedded store, both ways.
 func TestPortable(t *testing.T) {
-	server := pgtest.Start(t)
+	server := pgtest.Shared(t)
 	keys := ring(t, t.TempDir())
 	inDatabase := func(t *testing.T) recordtest.Backend {
 		url := server.Database(t)

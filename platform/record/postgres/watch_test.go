@@ -27,7 +27,7 @@ func within(t *testing.T, what string, fn func() error) error {
 // A server that hangs: what waits for it ends with an error that says so, whether it had begun or begins now; nothing is half there; when the server goes on, so
 // does everything.
 func TestServerHangs(t *testing.T) {
-	server := pgtest.Start(t)
+	server := pgtest.Shared(t)
 	p := pgtest.NewProxy(t, server)
 	s := open(t, p.URL(server.Database(t)), ring(t, t.TempDir()), postgres.Options{Patience: 500 * time.Millisecond, Watch: 100 * time.Millisecond, Settle: 2 * time.Second})
 	acked, tried := map[string]bool{}, map[string]bool{}
@@ -80,7 +80,7 @@ func TestServerHangs(t *testing.T) {
 
 // A batch that is under way when the server begins to hang is made whole or not at all, and its answer is not a guess.
 func TestServerHangsInABatch(t *testing.T) {
-	server := pgtest.Start(t)
+	server := pgtest.Shared(t)
 	p := pgtest.NewProxy(t, server)
 	s := open(t, p.URL(server.Database(t)), ring(t, t.TempDir()), postgres.Options{Patience: time.Second, Watch: 100 * time.Millisecond, Settle: 20 * time.Second})
 	acked, refused := map[string]bool{}, 0
@@ -134,7 +134,7 @@ func TestServerHangsInABatch(t *testing.T) {
 
 // A slow server is only slow: what takes longer than the watch waits for is not cut.
 func TestServerIsSlow(t *testing.T) {
-	server := pgtest.Start(t)
+	server := pgtest.Shared(t)
 	p := pgtest.NewProxy(t, server)
 	s := open(t, p.URL(server.Database(t)), ring(t, t.TempDir()), postgres.Options{Patience: 10 * time.Second, Watch: 10 * time.Millisecond})
 	p.Delay.Store(int64(20 * time.Millisecond))

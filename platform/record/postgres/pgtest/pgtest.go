@@ -19,6 +19,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -37,7 +38,7 @@ type Server struct {
 	port int
 	cred *syscall.Credential
 	cmd  *exec.Cmd
-	hold io.Closer // the server ends when it is closed
+	hold io.WriteCloser // the server ends when it is told so, or when it is closed
 	next atomic.Int64
 }
 
@@ -80,6 +81,34 @@ func Start(t testing.TB) *Server {
 		s.Close()
 	})
 	return s
+}
+
+var shared struct {
+	sync.Mutex
+	s *Server
+}
+
+// Shared is the cluster of the test process, which ends with it: for tests that leave the server running as it is, each in databases of its own.
+func Shared(t testing.TB) *Server {
+	t.Helper()
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.s == nil {
+		s, err := New()
+		if errors.Is(err, ErrAbsent) {
+			t.Skip("PostgreSQL is not installed: run make test, which installs it")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		shared.s = s
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("PostgreSQL's log (its end):\n%s", shared.s.log())
+		}
+	})
+	return shared.s
 }
 
 // ErrAbsent says that no PostgreSQL is installed.
@@ -145,8 +174,9 @@ func (s *Server) command(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// guardian runs the server, tells its process id and ends it when its own input ends, as it does when the test process is gone.
-const guardian = `"$@" >>"$LOG" 2>&1 & echo $! >"$PID"; read _; kill -INT "$(cat "$PID")" 2>/dev/null; wait`
+// guardian runs the server, tells its process id and ends it when it is told to, or when its own input ends because the test process is gone. Then nobody needs the
+// cluster any more.
+const guardian = `"$@" >>"$LOG" 2>&1 & echo $! >"$PID"; read said; kill -INT "$(cat "$PID")" 2>/dev/null; wait; [ "$said" = stop ] || rm -rf "$HOME"`
 
 // Run starts the server of a cluster that was stopped or crashed, and waits until it answers.
 func (s *Server) Run() error {
@@ -206,6 +236,7 @@ func (s *Server) answers() error {
 // Stop ends the server as an operator does: sessions are cut off, data is written.
 func (s *Server) Stop() {
 	if s.hold != nil {
+		_, _ = io.WriteString(s.hold, "stop\n") // it may have ended
 		s.hold.Close()
 		_ = s.cmd.Wait() // its end is all that matters
 		s.hold = nil
