@@ -209,7 +209,7 @@ func (s *Service) DeleteDatastore(ctx context.Context, in *api.DeleteDatastoreIn
 				err = errs.New(errs.Conflict, "the data store holds %d image sets: delete them first", n)
 			}
 			return err
-		}); err != nil {
+		}); err != nil && !errs.Is(err, errs.NotFound) { // its key was deleted, and with it all that it held
 			return nil, err
 		}
 	}
