@@ -97,19 +97,18 @@ func InUse(dir string) bool {
 // startRoom is what must be free on the disk: a start that runs out of room half-way tells of what it could not write, not of why.
 const startRoom = 8 << 20
 
-// CheckWritable says why nothing can be written in a folder and the folders in it.
+// parts are our folders in a data folder. Others may lie beside them, as lost+found does on a disk of its own.
+var parts = []string{"keys", "records", "blobs", "audit", "events", "sql"}
+
+// CheckWritable says why nothing can be written in a data folder and its parts.
 func CheckWritable(dir string) error {
-	inner, err := os.ReadDir(dir)
-	if err == nil || errors.Is(err, fs.ErrPermission) {
-		err = mayWrite(dir)
-	}
-	for _, e := range inner {
-		if err == nil && e.IsDir() {
-			err = mayWrite(filepath.Join(dir, e.Name()))
-		}
-	}
-	if err != nil {
+	if err := mayWrite(dir); err != nil {
 		return err
+	}
+	for _, name := range parts {
+		if err := mayWrite(filepath.Join(dir, name)); err != nil {
+			return err
+		}
 	}
 	return room(dir)
 }
@@ -123,6 +122,7 @@ func mayMake(dir string) error {
 	}
 }
 
+// mayWrite has nothing to say of a folder that is not there.
 func mayWrite(dir string) error {
 	const read, write, search = 4, 2, 1
 	switch err := syscall.Access(dir, read|write|search); {
