@@ -30,8 +30,9 @@ type Verified struct {
 	Blobs        int64  `json:"blobs"`
 	Keys         int64  `json:"keys"`
 	AuditEntries uint64 `json:"auditEntries"`
-	Unreadable   int64  `json:"unreadable,omitempty"` // records and blobs under keys that are disabled or deleted: they are there, and nobody can open them
-	Unnamed      int64  `json:"unnamed,omitempty"`    // blobs that no record names: of writes that were cut off, or just begun; the sweep takes them
+	AuditDropped uint64 `json:"auditDropped,omitempty"` // of them, by retention: their hashes are whole
+	Unreadable   int64  `json:"unreadable,omitempty"`   // records and blobs under keys that are disabled or deleted: they are there, and nobody can open them
+	Unnamed      int64  `json:"unnamed,omitempty"`      // blobs that no record names: of writes that were cut off, or just begun; the sweep takes them
 	Faults       int    `json:"faults"`
 	Repaired     int    `json:"repaired,omitempty"`
 }
@@ -89,7 +90,7 @@ func Verify(ctx context.Context, cfg Config, version string, log *slog.Logger, o
 	case err != nil:
 		return v, err
 	}
-	v.AuditEntries = report.Size
+	v.AuditEntries, v.AuditDropped = report.Size, report.Dropped
 	if err := verifyFiles(&cfg, say); err != nil {
 		return v, err
 	}
@@ -252,7 +253,7 @@ func (e *engines) verifyOnline(ctx context.Context, cfg *Config, set *services, 
 	case err != nil:
 		return v, err
 	}
-	v.AuditEntries = report.Size
+	v.AuditEntries, v.AuditDropped = report.Size, report.Dropped
 	for _, step := range []func() error{
 		func() error { return v.records(ctx, e, say, progress) }, func() error { return v.blobs(ctx, e, say, progress) }, func() error { return v.services(ctx, e, set, say, progress) },
 	} {

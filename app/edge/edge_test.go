@@ -345,6 +345,7 @@ func testRoute() httproute.Route {
 		Resource: func(r *http.Request) string {
 			return "arn:aws:healthlake:us-east-1:000000000000:datastore/fhir/" + r.PathValue("id")
 		},
+		Subject: func(r *http.Request) map[string]string { return map[string]string{"asked": r.PathValue("rid")} },
 		Handle: func(w http.ResponseWriter, r *http.Request) error {
 			switch r.PathValue("rid") {
 			case "missing":
@@ -381,6 +382,10 @@ func TestRoutes(t *testing.T) {
 	}
 	if e := h.journal.last(); e.Name != "ReadResource" || e.Action != "healthlake:ReadResource" || !e.ReadOnly || e.Parameters["type"] != "Patient" || len(e.Resources) != 1 || !strings.HasSuffix(e.Resources[0], "/x") {
 		t.Errorf("audited as %+v", e)
+	}
+	h.send(alice, "healthlake", "PUT", path, nil, "{}")
+	if e := h.journal.last(); e.Error != "Forbidden" || e.Parameters["asked"] != "1" {
+		t.Errorf("refused, it is audited as %+v", e)
 	}
 	for what, c := range map[string]struct {
 		r      raw

@@ -114,6 +114,9 @@ func (v *visit) serveRoute(rt *httproute.Route) {
 		}
 		return v.allow(ctx, []authz.Request{need})
 	}); err != nil {
+		if rt.Subject != nil {
+			v.entry.Parameters = rt.Subject(v.r)
+		}
 		v.failRoute(rt, err)
 		return
 	}

@@ -73,6 +73,9 @@ func (c *verifyCmd) Run() error {
 		return err
 	}
 	looked := fmt.Sprintf("%d records, %d blobs, %d keys, %d audit entries", v.Records, v.Blobs, v.Keys, v.AuditEntries)
+	if v.AuditDropped > 0 {
+		looked += fmt.Sprintf(" (the oldest %d were dropped by retention, their hashes are whole)", v.AuditDropped)
+	}
 	if v.Unreadable > 0 {
 		looked += fmt.Sprintf("; %d records and blobs are under keys that are disabled or deleted and could not be opened", v.Unreadable)
 	}

@@ -27,6 +27,8 @@ type Route struct {
 	Context func(*http.Request) map[string]string
 	// Tags returns the tags of the resource; nil = it has none. It is asked when a policy names them.
 	Tags func(*http.Request) map[string]string
+	// Subject returns the identifiers of what is asked for, for the audit entry of a call that is refused before Handle could note them; nil = none.
+	Subject func(*http.Request) map[string]string
 	// MaxBody bounds the request body in bytes; 0 = no body allowed.
 	MaxBody int64
 	// Handle serves an authorised request and writes its answer. An error returned before anything was written goes to Fail.

@@ -93,12 +93,38 @@ func (s *Service) Routes() []httproute.Route {
 				Tags: func(r *http.Request) map[string]string {
 					return s.tagsOf(r.Context(), s.arn(r.PathValue("datastoreId")))
 				},
+				Subject: func(r *http.Request) map[string]string {
+					out := map[string]string{}
+					subject(in, r, func(name, id string) { out[name] = id })
+					return out
+				},
 				Handle: func(w http.ResponseWriter, r *http.Request) error { return s.serve(in, w, r) },
 				Fail:   fail,
 			})
 		}
 	}
 	return out
+}
+
+// subject tells the identifiers in a path; what is none is not noted. The id of a search in a compartment is the compartment's.
+func subject(in interaction, r *http.Request, note func(name, id string)) {
+	note("datastoreId", r.PathValue("datastoreId"))
+	typ, id := r.PathValue("type"), r.PathValue("id")
+	switch of := r.PathValue("compartment"); {
+	case of != "":
+		if fhir.IsResourceType(typ) {
+			note("searchedType", typ)
+		}
+		typ = of
+	case in.name == "SearchEverything":
+		typ = "Patient"
+	}
+	if fhir.IsResourceType(typ) {
+		note("resourceType", typ)
+		if fhir.IsID(id) {
+			note("resourceId", id)
+		}
+	}
 }
 
 func (s *Service) serve(in interaction, w http.ResponseWriter, r *http.Request) error {
@@ -111,18 +137,12 @@ func (s *Service) serve(in interaction, w http.ResponseWriter, r *http.Request) 
 	}
 	q := &request{Service: s, w: w, r: r, store: d, space: space(d.ID), typ: r.PathValue("type"), id: r.PathValue("id")}
 	q.base = baseURL(r, d.ID)
-	httproute.Note(r.Context(), "datastoreId", d.ID)
-	if q.typ != "" {
-		if !fhir.IsResourceType(q.typ) {
-			return errs.New(errs.NotFound, "the path does not name a resource type of FHIR R4, nor an operation offered here")
-		}
-		httproute.Note(r.Context(), "resourceType", q.typ)
+	subject(in, r, func(name, id string) { httproute.Note(r.Context(), name, id) })
+	if q.typ != "" && !fhir.IsResourceType(q.typ) {
+		return errs.New(errs.NotFound, "the path does not name a resource type of FHIR R4, nor an operation offered here")
 	}
-	if q.id != "" {
-		if !fhir.IsID(q.id) {
-			return errs.New(errs.NotFound, "the path does not name an operation offered here, and is not a resource id")
-		}
-		httproute.Note(r.Context(), "resourceId", q.id)
+	if q.id != "" && !fhir.IsID(q.id) {
+		return errs.New(errs.NotFound, "the path does not name an operation offered here, and is not a resource id")
 	}
 	return in.do(q)
 }
