@@ -117,6 +117,7 @@ def test_cloudtrail():
     true(len(found) >= 2, f"CreateUser in the audit log: {len(found)}")
     record = json.loads(found[0]["CloudTrailEvent"])
     equal((record["eventName"], record["eventSource"]), ("CreateUser", "iam.amazonaws.com"), "record")
+    equal({k: record["additionalEventData"].get(k) for k in ("decision", "decidingPolicy", "decidingPolicyType")}, {"decision": "Allow", "decidingPolicy": "root", "decidingPolicyType": "root"}, "what decided")
 
 
 def test_bad_signatures():
