@@ -290,7 +290,11 @@ func TestRetentionIsNoExcuse(t *testing.T) {
 	}
 	folder := filepath.Join(t.TempDir(), "audit")
 	copyTree(t, a.folder(), folder)
-	for bit := 0; bit < 8*len(raw); bit += 7 {
+	step := 7
+	if os.Getenv("GALEN_FLIPS") != "" {
+		step = 1
+	}
+	for bit := 0; bit < 8*len(raw); bit += step {
 		bad := bytes.Clone(raw)
 		bad[bit/8] ^= 1 << (bit % 8)
 		if err := os.WriteFile(filepath.Join(folder, "retention"), bad, 0o600); err != nil {
