@@ -60,7 +60,8 @@ func TestWorker(t *testing.T) {
 		say("got %s %s", e.ID, e.Detail)
 		return nil
 	}))
-	engine, err := job.New(s, job.Config{Lease: lease, Rescan: lease})
+	// A job that meets many outages would pause for minutes, as it should; the test does not wait that long.
+	engine, err := job.New(s, job.Config{Lease: lease, Rescan: lease, Backoff: func(int) time.Duration { return 300 * time.Millisecond }})
 	fatal(err)
 	engine.Register(job.Kind{Name: "work", Concurrency: 4, MaxAttempts: 1000, Run: func(ctx context.Context, r job.Run) error {
 		time.Sleep(20 * time.Millisecond) // so that kills meet it
