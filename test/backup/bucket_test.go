@@ -174,14 +174,21 @@ func TestBackupInABucket(t *testing.T) {
 
 	blobs, chunks := v.names("backups/daily/blobs/"), v.names("backups/daily/chunks/")
 	v.change(blobs[len(blobs)/2], func(b []byte) []byte { b[len(b)/2] ^= 1; return b })
-	v.change(chunks[len(chunks)/2], func([]byte) []byte { return nil })
+	var chunk []byte
+	v.change(chunks[len(chunks)/2], func(b []byte) []byte { chunk = b; return nil })
 	check("is damaged")
 	check("is missing")
-	if status, out := run(t, env, "admin", "restore", dest, "--data-dir", filepath.Join(t.TempDir(), "x")); status != 1 || !strings.Contains(out, "is missing") && !strings.Contains(out, "is damaged") {
+	x := filepath.Join(t.TempDir(), "x")
+	if status, out := run(t, on(t, env, x), "admin", "restore", dest, "--data-dir", x); status != 1 || !strings.Contains(out, "is missing") && !strings.Contains(out, "is damaged") {
 		t.Errorf("a restore of what is damaged: %d %s", status, out)
 	}
 	v.change(blobs[len(blobs)/2], func([]byte) []byte { return nil }) // as check-backup says
 	backup("--data-dir", g.Dir)
+	if len(galen.RecordsEnv(t, g.Dir)) > 0 { // servers on a database hold leases, which have changed since: the chunk may be of an older point only
+		if _, err := s3.NewClient(v.Client()).PutObject(t.Context(), &s3.PutObjectInput{Bucket: "vault", Key: chunks[len(chunks)/2], Body: strings.NewReader(string(chunk))}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	check("all is whole")
 
 	v.Stop()
@@ -214,7 +221,7 @@ func TestBlobsInABucket(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("GALEN_ROOT_KEY", strings.TrimSpace(string(key)))
-	if out := must(t, os.Environ(), "admin", "backup", dest, "--data-dir", g.Dir); !strings.Contains(out, "0 blobs of 0 bytes") {
+	if out := must(t, on(t, os.Environ(), g.Dir), "admin", "backup", dest, "--data-dir", g.Dir); !strings.Contains(out, "0 blobs of 0 bytes") {
 		t.Error(out)
 	}
 	if out := must(t, os.Environ(), "admin", "check-backup", dest); !strings.Contains(out, "all is whole") {
