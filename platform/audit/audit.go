@@ -1,7 +1,8 @@
 // Package audit keeps the append-only log of who did what, on what, from where, with which outcome.
 //
 // An entry never holds clinical content: names of operations, ARNs, ids, sizes and error names only. Append returns when the entry is
-// durable in the Merkle log; the edge answers a caller only after that. There is no operation that changes or removes an entry.
+// durable in the Merkle log; the edge answers a caller only after that. There is no operation that changes an entry, and none that
+// removes one before its time: retention drops the oldest, by a note that the log signs, and keeps their hashes.
 package audit
 
 import (
